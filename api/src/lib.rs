@@ -1,0 +1,16 @@
+//! Types that every part of Minicloud shares. No I/O happens here.
+//!
+//! What lives here is what two parts need to mean the same thing by: Kubernetes' error body ([`status`]), its field
+//! errors ([`field`]), quantities ([`quantity`]), selectors ([`selector`]), object names ([`names`]), who is asking
+//! ([`user`]), the problem body of our own APIs ([`problem`]) and the interface by which a part joins the listener
+//! ([`part`]).
+
+pub mod field;
+pub mod meta;
+pub mod names;
+pub mod part;
+pub mod problem;
+pub mod quantity;
+pub mod selector;
+pub mod status;
+pub mod user;

@@ -1,0 +1,96 @@
+//! How a part joins the listener on port 3000.
+//!
+//! A part is a value: its routes, what a caller must be allowed to do to use them, its OpenAPI fragment, its metrics and a
+//! future to run until shutdown. The listener adds TLS, authentication, authorization, limits, request ids, problem bodies
+//! and the merged `/openapi.json`. A part therefore holds no code for any of these.
+
+use std::sync::Arc;
+
+use axum::Router;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// The Kubernetes permission that a request needs: what a SubjectAccessReview asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Permission {
+    /// `get`, `list`, `watch`, `create`, …
+    pub verb: &'static str,
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// Resource, plural.
+    pub resource: &'static str,
+    /// Subresource, empty for none.
+    pub subresource: &'static str,
+    /// Namespace; `None` asks for all namespaces or a cluster-scoped resource.
+    pub namespace: Option<String>,
+    /// Object name; `None` asks for any.
+    pub name: Option<String>,
+}
+
+impl Permission {
+    /// `verb` on `resource` of `group` in the whole cluster.
+    pub fn cluster(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+        Self {
+            verb,
+            group,
+            resource,
+            subresource: "",
+            namespace: None,
+            name: None,
+        }
+    }
+}
+
+/// Which permission a request needs. Pure: it sees the request's head only.
+pub type Permit = Arc<dyn Fn(&http::request::Parts) -> Permission + Send + Sync>;
+
+/// A part's contribution to the listener.
+pub struct Part {
+    /// The part's name as its folder is called, e.g. `status`.
+    pub name: &'static str,
+    /// The routes. The listener puts the caller into the request's extensions as [`crate::user::UserInfo`].
+    pub routes: Router,
+    /// What a caller must be allowed to do for a request under `routes`.
+    pub permit: Permit,
+    /// `paths` and `components` of an OpenAPI 3.1 document.
+    pub openapi: Value,
+    /// The part's metrics in Prometheus' text format, appended to `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Runs until shutdown; `None` when the part only answers.
+    pub run: Option<Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, ()> + Send>>,
+}
+
+/// A signal that everything should end, seen by any number of tasks.
+#[derive(Debug, Clone)]
+pub struct Shutdown(watch::Receiver<bool>);
+
+/// The other end of [`Shutdown`]. Dropping it is a shutdown too, so a task never outlives what started it.
+#[derive(Debug)]
+pub struct ShutdownTrigger(watch::Sender<bool>);
+
+impl Shutdown {
+    /// A trigger and the signal that it sets off.
+    pub fn new() -> (ShutdownTrigger, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (ShutdownTrigger(sender), Self(receiver))
+    }
+
+    /// Returns when shutdown has begun.
+    pub async fn wait(&mut self) {
+        // An error means that the trigger is gone, which is a shutdown.
+        let _ = self.0.wait_for(|down| *down).await;
+    }
+
+    /// True when shutdown has begun.
+    pub fn is_down(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+impl ShutdownTrigger {
+    /// Begins the shutdown.
+    pub fn shut_down(&self) {
+        self.0.send_replace(true);
+    }
+}
