@@ -1,0 +1,1 @@
+//! What every controller stands on: shared watches, queues, events, patches.
