@@ -131,6 +131,14 @@ pub fn compile(_crd: &Value) -> Result<CompiledCrd, ErrorList> {
 }
 
 /// Decides about names against the other definitions (those of other groups are skipped). `now` is RFC 3339.
-pub fn naming<'a>(_crd: &Value, _others: impl IntoIterator<Item = &'a Value>, _now: &str) -> Naming {
-    Naming { accepted_names: Value::Null, conditions: Value::Null, established: false }
+pub fn naming<'a>(
+    _crd: &Value,
+    _others: impl IntoIterator<Item = &'a Value>,
+    _now: &str,
+) -> Naming {
+    Naming {
+        accepted_names: Value::Null,
+        conditions: Value::Null,
+        established: false,
+    }
 }

@@ -52,7 +52,11 @@ pub fn document(_group: &str, _version: &str, _resources: &[ResourceInfo<'_>]) -
 
 /// The key of a group and version in the index: `api/v1`, `apis/apps/v1`.
 pub fn index_key(group: &str, version: &str) -> String {
-    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+    if group.is_empty() {
+        format!("api/{version}")
+    } else {
+        format!("apis/{group}/{version}")
+    }
 }
 
 /// The index (`/openapi/v3`): for each key its hash.

@@ -56,7 +56,12 @@ impl Columns {
     }
 
     /// A Table of a list: `list_meta` is the list's `metadata`.
-    pub fn list<'a>(&self, _items: impl IntoIterator<Item = &'a Value>, _list_meta: &Value, _options: &Options) -> Value {
+    pub fn list<'a>(
+        &self,
+        _items: impl IntoIterator<Item = &'a Value>,
+        _list_meta: &Value,
+        _options: &Options,
+    ) -> Value {
         Value::Null
     }
 
