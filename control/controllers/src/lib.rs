@@ -2,16 +2,24 @@
 //!
 //! They see the cluster only through the Kubernetes API, so they also run against any other Kubernetes. Each file has the same
 //! order: what it is for, a pure decision (objects in, actions out), the executor that acts, tests. What they share is in
-//! [`plumbing`]: one watch per resource for the whole process, a queue, events. Before changing a decision, know that its
+//! `plumbing`: one watch per resource for the whole process, a queue, events. Before changing a decision, know that its
 //! input is a cache which may lag behind the server: a decision taken twice must do no harm.
 
+mod deployment;
 mod plumbing;
+mod replicaset;
+mod root_ca;
+mod service_account;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use kube::Client;
 use minicloud_api::part::Shutdown;
+use tokio::task::JoinSet;
+
+use crate::plumbing::events::Sink;
+use crate::plumbing::shared::Shared;
 
 /// Gives the client that acts as the named identity: the name of a service account in `kube-system` (such as
 /// `deployment-controller`), or the user `system:kube-controller-manager`, which the shared watches use.
@@ -28,13 +36,31 @@ pub struct Config {
     pub storage_dir: PathBuf,
 }
 
-/// Runs every controller until shutdown. A controller that fails is started again and takes no other with it.
+/// Runs every controller until shutdown. What fails is tried again with a growing delay, key by key, and takes nothing else
+/// with it.
 ///
 /// # Errors
-/// None today: what can fail is retried. The result leaves room for a configuration that cannot work.
+/// When a controller's task ends before shutdown, which would be a defect.
 pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
-    let _ = config;
-    shutdown.wait().await;
+    let (sink, writer) = Sink::new(shutdown.clone());
+    let shared = Shared::new(&config, sink);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(writer);
+    deployment::start(&shared, &mut tasks, &shutdown);
+    replicaset::start(&shared, &mut tasks, &shutdown);
+    root_ca::start(&shared, &config.root_ca_pem, &mut tasks, &shutdown);
+    service_account::start(&shared, &mut tasks, &shutdown);
+    // Last, so that no change is missed.
+    shared.start(&mut tasks, &shutdown);
+    tokio::select! {
+        () = shutdown.wait() => {}
+        ended = tasks.join_next() => {
+            if !shutdown.is_down() {
+                anyhow::bail!("a controller's task ended early: {ended:?}");
+            }
+        }
+    }
+    tasks.shutdown().await;
     Ok(())
 }
 
