@@ -109,16 +109,14 @@ impl Pruner {
         }
         match value {
             Value::Object(object) => {
-                let unknown: Vec<String> = object
-                    .keys()
-                    .filter(|name| {
-                        !(resource && meta::is_meta(name))
-                            && !node.is_some_and(|node| {
-                                node.additional.is_some() || node.properties.contains_key(*name)
-                            })
-                    })
-                    .cloned()
-                    .collect();
+                let known = |name: &str| {
+                    (resource && meta::is_meta(name))
+                        || node.is_some_and(|node| {
+                            node.additional.is_some() || node.properties.contains_key(name)
+                        })
+                };
+                let unknown: Vec<String> =
+                    object.keys().filter(|name| !known(name)).cloned().collect();
                 for name in unknown {
                     object.remove(&name);
                     self.removed.push(join(path, &name));
