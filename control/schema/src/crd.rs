@@ -1,7 +1,20 @@
-//! CustomResourceDefinition objects: defaulting, validation, naming, and compiling into what the API server serves.
+//! CustomResourceDefinition objects (apiextensions.k8s.io/v1): defaulting, validation, naming, and compiling into what the
+//! API server serves.
+//!
+//! Paths in messages are Kubernetes', which hoists what all versions have in common: with one version a mistake in its
+//! schema is at `spec.validation.openAPIV3Schema`, with several different ones at `spec.versions[i].schema.openAPIV3Schema`.
+
+mod compile;
+mod naming;
+#[cfg(test)]
+mod tests;
+mod validate;
 
 use minicloud_api::field::ErrorList;
-use serde_json::Value;
+use minicloud_api::meta;
+use serde_json::{Map, Value, json};
+
+pub use naming::{Naming, naming};
 
 use crate::jsonpath::{JsonPath, SimplePath};
 use crate::structural::Structural;
@@ -21,6 +34,50 @@ pub struct Names {
     pub short_names: Vec<String>,
     /// `all`.
     pub categories: Vec<String>,
+}
+
+impl Names {
+    /// Reads `spec.names` or `status.acceptedNames`; what is missing is empty.
+    pub fn parse(names: &Value) -> Self {
+        let text = |field: &str| {
+            names
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let list = |field: &str| {
+            let items = names
+                .get(field)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            items.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        Self {
+            plural: text("plural"),
+            singular: text("singular"),
+            kind: text("kind"),
+            list_kind: text("listKind"),
+            short_names: list("shortNames"),
+            categories: list("categories"),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let mut value = json!({
+            "plural": self.plural, "singular": self.singular, "kind": self.kind, "listKind": self.list_kind,
+        });
+        for (field, list) in [
+            ("shortNames", &self.short_names),
+            ("categories", &self.categories),
+        ] {
+            if !list.is_empty() {
+                value[field] = json!(list);
+            }
+        }
+        value
+    }
 }
 
 /// The scale subresource of a version.
@@ -81,6 +138,18 @@ pub struct CompiledVersion {
     pub columns: Vec<PrinterColumn>,
     /// Fields for selectors.
     pub selectable: Vec<SelectableField>,
+    /// Where the version stands in `spec.versions`: the way to its raw schema, for OpenAPI.
+    pub index: usize,
+}
+
+impl CompiledVersion {
+    /// The raw `openAPIV3Schema` of this version in the definition that it was compiled from.
+    pub fn raw_schema<'a>(&self, crd: &'a Value) -> Option<&'a Value> {
+        crd.pointer(&format!(
+            "/spec/versions/{}/schema/openAPIV3Schema",
+            self.index
+        ))
+    }
 }
 
 /// What the API server needs to serve a custom resource.
@@ -88,57 +157,108 @@ pub struct CompiledVersion {
 pub struct CompiledCrd {
     /// `example.org`.
     pub group: String,
-    /// As in `spec.names`.
+    /// The accepted names; those of `spec.names` where none are accepted yet.
     pub names: Names,
     /// Namespaced or cluster-scoped.
     pub namespaced: bool,
-    /// As in `spec.versions`, in the order of preference (Kubernetes' version order: v2 before v1 before v1beta1).
+    /// The versions that are served or stored, in the order of preference (v2 before v1 before v1beta1).
     pub versions: Vec<CompiledVersion>,
 }
 
-/// What became of the names that a definition asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Naming {
-    /// For `status.acceptedNames`.
-    pub accepted_names: Value,
-    /// For `status.conditions` (NamesAccepted, Established; others are kept).
-    pub conditions: Value,
-    /// True once it may be served.
-    pub established: bool,
+/// Fills in `spec.names.singular` and `listKind`, `spec.conversion`, and adds the storage version to
+/// `status.storedVersions`. For creation and update alike; doing it again changes nothing.
+pub fn default(crd: &mut Value) {
+    let storage: Vec<Value> = versions(crd)
+        .filter(|version| version.get("storage") == Some(&Value::Bool(true)))
+        .filter_map(|version| version.get("name").cloned())
+        .collect();
+    let root = meta::root_mut(crd);
+    let spec = meta::child_mut(root, "spec");
+    let names = meta::child_mut(spec, "names");
+    let kind = names
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let is_empty = |names: &Map<String, Value>, field: &str| {
+        names
+            .get(field)
+            .is_none_or(|value| value.is_null() || value.as_str() == Some(""))
+    };
+    if !kind.is_empty() {
+        if is_empty(names, "singular") {
+            names.insert("singular".to_owned(), kind.to_lowercase().into());
+        }
+        if is_empty(names, "listKind") {
+            names.insert("listKind".to_owned(), format!("{kind}List").into());
+        }
+    }
+    if spec.get("conversion").is_none_or(Value::is_null) {
+        spec.insert("conversion".to_owned(), json!({"strategy": "None"}));
+    }
+    let status = meta::child_mut(root, "status");
+    let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
+    if stored.is_null() {
+        *stored = json!([]);
+    }
+    if let Some(stored) = stored.as_array_mut() {
+        for name in storage {
+            if !stored.contains(&name) {
+                stored.push(name);
+            }
+        }
+    }
 }
 
-/// Fills in `spec.names.singular`, `listKind`, `spec.conversion`, and on creation `status.storedVersions`.
-pub fn default(_crd: &mut Value) {}
-
-/// What is wrong with a new definition.
-pub fn validate_create(_crd: &Value) -> ErrorList {
-    ErrorList::new()
+/// What is wrong with a new definition. Metadata is checked only for its name.
+pub fn validate_create(crd: &Value) -> ErrorList {
+    validate::create(crd)
 }
 
 /// What is wrong with a changed definition.
-pub fn validate_update(_new: &Value, _old: &Value) -> ErrorList {
-    ErrorList::new()
+pub fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    validate::update(new, old)
 }
 
 /// What is wrong with a changed status.
-pub fn validate_status_update(_new: &Value, _old: &Value) -> ErrorList {
-    ErrorList::new()
+pub fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+    validate::status(new)
 }
 
-/// Compiles a valid definition.
-pub fn compile(_crd: &Value) -> Result<CompiledCrd, ErrorList> {
-    Err(ErrorList::new())
+/// What is worth a warning: formats of strings that are not checked.
+pub fn warnings(crd: &Value) -> Vec<String> {
+    validate::warnings(crd)
 }
 
-/// Decides about names against the other definitions (those of other groups are skipped). `now` is RFC 3339.
-pub fn naming<'a>(
-    _crd: &Value,
-    _others: impl IntoIterator<Item = &'a Value>,
-    _now: &str,
-) -> Naming {
-    Naming {
-        accepted_names: Value::Null,
-        conditions: Value::Null,
-        established: false,
-    }
+/// Compiles a definition.
+///
+/// # Errors
+/// What keeps the definition from being served; nothing for one that [`validate_create`] found good.
+pub fn compile(crd: &Value) -> Result<CompiledCrd, ErrorList> {
+    compile::compile(crd)
+}
+
+/// `spec.versions`.
+fn versions(crd: &Value) -> impl Iterator<Item = &Value> {
+    crd.pointer("/spec/versions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+/// A string somewhere in a value, empty where there is none.
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// The condition of this type.
+fn condition<'a>(crd: &'a Value, kind: &str) -> Option<&'a Value> {
+    let all = crd
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)?;
+    all.iter()
+        .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
 }
