@@ -1,0 +1,198 @@
+//! Taking everything away again: pods, engine, mounts, cgroups, files.
+//!
+//! Know before changing: this runs when things are half broken, so every step goes on after a failure of the one before
+//! and the report names what stayed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use minicloud_cri::Client;
+use minicloud_cri::v1::PodSandboxFilter;
+use rustix::mount::UnmountFlags;
+use rustix::process::{Pid, Signal};
+
+use super::process;
+use crate::cgroups::Cgroups;
+use crate::config::Containerd;
+
+/// What a [`reset`] did and could not do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResetReport {
+    /// Pods that were removed by the engine, with their networks.
+    pub pods: usize,
+    /// What is left, and why, in words for a person.
+    pub problems: Vec<String>,
+}
+
+/// Removes every pod, ends containerd and whatever it started, and deletes its folders and our cgroups.
+///
+/// Nothing else may be using this containerd; the server must not run.
+pub async fn reset(config: &Containerd, cgroup_parent: &str) -> ResetReport {
+    let mut report = ResetReport::default();
+    if let Some(process) = process::find(config).await {
+        remove_pods(config, &mut report).await;
+        if let Err(error) = process.stop().await {
+            report.problems.push(error.to_string());
+        }
+    }
+    let cgroups = Cgroups::detect(cgroup_parent);
+    let config = config.clone();
+    let rest = tokio::task::spawn_blocking(move || {
+        let mut problems = Vec::new();
+        kill_shims(&config);
+        match cgroups {
+            Ok(cgroups) => problems.extend(cgroups.reset().err().map(words)),
+            Err(error) => problems.push(format!("cannot see the cgroups: {error}")),
+        }
+        for dir in [&config.state, &config.root] {
+            problems.extend(unmount_below(dir));
+            match fs::remove_dir_all(dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    problems.push(format!("cannot remove {}: {error}", dir.display()));
+                }
+                _ => {}
+            }
+        }
+        problems
+    });
+    match rest.await {
+        Ok(problems) => report.problems.extend(problems),
+        Err(error) => report.problems.push(error.to_string()),
+    }
+    report
+}
+
+/// Through the engine, since only it gives addresses and port mappings back.
+async fn remove_pods(config: &Containerd, report: &mut ResetReport) {
+    let client = Client::new(&config.socket());
+    let sandboxes = match client.list_pod_sandbox(PodSandboxFilter::default()).await {
+        Ok(sandboxes) => sandboxes,
+        Err(error) => {
+            report
+                .problems
+                .push(format!("pods were not removed in order: {error}"));
+            return;
+        }
+    };
+    let client = &client;
+    let results: Vec<_> = stream::iter(sandboxes)
+        .map(|sandbox| async move {
+            client.stop_pod_sandbox(&sandbox.id).await?;
+            client.remove_pod_sandbox(&sandbox.id).await
+        })
+        .buffer_unordered(8)
+        .collect()
+        .await;
+    for result in results {
+        match result {
+            Ok(()) => report.pods += 1,
+            Err(error) => report.problems.push(error.to_string()),
+        }
+    }
+}
+
+/// Shims hold the containers whose removal failed; each is told by the socket it was started for.
+fn kill_shims(config: &Containerd) {
+    let socket = config.socket();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return;
+    };
+    let shims: Vec<Pid> = entries
+        .flatten()
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .parse()
+                .ok()
+                .and_then(Pid::from_raw)
+        })
+        .filter(|pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            is_shim_of(&command, &socket)
+        })
+        .collect();
+    for pid in &shims {
+        let _ = rustix::process::kill_process(*pid, Signal::KILL);
+    }
+    if !shims.is_empty() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_shim_of(command: &[u8], socket: &Path) -> bool {
+    let mut words = command.split(|b| *b == 0);
+    let program = words.next().unwrap_or_default();
+    program.windows(15).any(|part| part == b"containerd-shim")
+        && words.any(|word| word == socket.as_os_str().as_encoded_bytes())
+}
+
+fn unmount_below(dir: &Path) -> Vec<String> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts_below(&mountinfo, dir)
+        .into_iter()
+        .filter_map(
+            |point| match rustix::mount::unmount(&point, UnmountFlags::DETACH) {
+                Ok(()) => None,
+                Err(error) => Some(format!("cannot unmount {}: {error}", point.display())),
+            },
+        )
+        .collect()
+}
+
+/// Mount points at or below a folder, the last mounted first.
+fn mounts_below(mountinfo: &str, dir: &Path) -> Vec<PathBuf> {
+    let mut points: Vec<PathBuf> = mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| PathBuf::from(point.replace("\\040", " ")))
+        .filter(|point| point.starts_with(dir))
+        .collect();
+    points.reverse();
+    points
+}
+
+fn words(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shims_are_told_by_their_socket() {
+        let shim = b"/usr/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0x\0-address\0/r/containerd.sock\0";
+        assert!(is_shim_of(shim, Path::new("/r/containerd.sock")));
+        assert!(!is_shim_of(
+            shim,
+            Path::new("/run/containerd/containerd.sock")
+        ));
+        assert!(!is_shim_of(
+            b"vi\0/r/containerd.sock\0",
+            Path::new("/r/containerd.sock")
+        ));
+        assert!(!is_shim_of(b"", Path::new("/r/containerd.sock")));
+    }
+
+    #[test]
+    fn mounts_come_last_first() {
+        let text = "1 0 0:1 / / rw - ext4 d rw\n\
+                    2 1 0:2 / /d/a rw - overlay o rw\n\
+                    3 2 0:3 / /d/a/b\\040c rw - proc p rw\n\
+                    4 1 0:4 / /data rw - tmpfs t rw\n";
+        assert_eq!(
+            mounts_below(text, Path::new("/d")),
+            [PathBuf::from("/d/a/b c"), PathBuf::from("/d/a")]
+        );
+    }
+}
