@@ -45,6 +45,9 @@ impl Permission {
 /// Which permission a request needs. Pure: it sees the request's head only.
 pub type Permit = Arc<dyn Fn(&http::request::Parts) -> Permission + Send + Sync>;
 
+/// Makes the future that a part runs in the background.
+pub type Run = Arc<dyn Fn(Shutdown) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// A part's contribution to the listener.
 pub struct Part {
     /// The part's name as its folder is called, e.g. `status`.
@@ -57,8 +60,9 @@ pub struct Part {
     pub openapi: Value,
     /// The part's metrics in Prometheus' text format, appended to `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Runs until shutdown; `None` when the part only answers.
-    pub run: Option<Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, ()> + Send>>,
+    /// Runs until shutdown; `None` when the part only answers. The listener calls it again, with back-off, when the future
+    /// panics or ends early.
+    pub run: Option<Run>,
 }
 
 /// A signal that everything should end, seen by any number of tasks.

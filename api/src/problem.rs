@@ -66,6 +66,8 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        // The listener finds the problem here and adds the request's id.
+        response.extensions_mut().insert(self);
         response
     }
 }

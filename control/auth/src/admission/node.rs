@@ -336,12 +336,7 @@ fn own_node(node: &str, write: &Write<'_>) -> Verdict {
         }
         Operation::Update => {
             refuse_owner(node, write)?;
-            let taints = |object: &Value| {
-                object
-                    .pointer("/spec/taints")
-                    .cloned()
-                    .filter(|t| has_taint(t))
-            };
+            let taints = |object: &Value| object.pointer("/spec/taints").cloned().filter(has_taint);
             // Kubelets delete their own taints of registration only through the controllers.
             if write.subresource.is_empty() && taints(write.old) != taints(write.object) {
                 return Err(format!("node {node:?} is not allowed to modify taints"));

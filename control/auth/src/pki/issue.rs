@@ -106,7 +106,7 @@ pub(crate) fn make_ca(
     old: Option<&str>,
     now: Timestamp,
 ) -> Result<String, PkiError> {
-    let kept = old.and_then(|pem| with_certificate(pem, |c| subject_name(c)).ok().flatten());
+    let kept = old.and_then(|pem| with_certificate(pem, subject_name).ok().flatten());
     // A name of its own, so that a client that holds certificates of several clusters can tell which CA is asked for.
     let name = kept.unwrap_or_else(|| {
         format!(

@@ -97,13 +97,12 @@ impl CertSpec {
         ];
         addresses.extend(names.service_ip);
         addresses.extend(&names.advertise_addresses);
-        let spec = Self {
+        Self {
             usage: Usage::Server,
             dns_names: unique(dns_names.into_iter().filter(|name| !name.is_empty())),
             addresses: unique(addresses),
             ..Self::client(common_name, [] as [&str; 0])
-        };
-        spec
+        }
     }
 
     /// `kubernetes-admin` in `system:masters`: may do anything.
@@ -124,6 +123,11 @@ impl CertSpec {
     /// The service proxy.
     pub fn service_proxy() -> Self {
         Self::client("system:kube-proxy", [] as [&str; 0])
+    }
+
+    /// The listener on port 3000: asks who a caller is and what it may do.
+    pub fn listener() -> Self {
+        Self::client("system:minicloud-listener", [] as [&str; 0])
     }
 
     /// A node's agent.

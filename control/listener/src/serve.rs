@@ -1,0 +1,206 @@
+//! Accepting connections: TLS, HTTP/1.1 and HTTP/2 with their limits, and the end of all that at shutdown.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use minicloud_api::part::{Part, Shutdown};
+use rustls::pki_types::CertificateDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::access::Access;
+use crate::health::Health;
+use crate::respond::{self, Shared};
+use crate::{Config, ListenerError, openapi, supervise};
+
+/// HTTP/2 streams of one connection at a time.
+const MAX_STREAMS: u32 = 100;
+const MAX_HEADERS: usize = 100;
+/// After an accept that failed (no file descriptors, say): waiting is all that helps.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+pub(crate) async fn run(
+    config: Config,
+    client: kube::Client,
+    parts: Vec<Part>,
+    mut shutdown: Shutdown,
+) -> Result<(), ListenerError> {
+    check_parts(&parts)?;
+    let document = openapi::merge(
+        &config.version,
+        parts.iter().map(|part| (part.name, &part.openapi)),
+    )?;
+    let mut listeners = Vec::new();
+    for address in &config.addresses {
+        let bound = TcpListener::bind(address).await;
+        listeners.push(bound.map_err(|source| ListenerError::Bind {
+            address: *address,
+            source,
+        })?);
+    }
+    let health = Arc::new(Health::default());
+    let shared = Arc::new(Shared {
+        access: Access::new(client),
+        health: health.clone(),
+        metrics: Default::default(),
+        in_flight: Semaphore::new(config.limits.max_in_flight),
+        limits: config.limits.clone(),
+        openapi: serde_json::to_vec(&document).unwrap_or_default(),
+        part_metrics: parts.iter().map(|part| part.metrics.clone()).collect(),
+    });
+    let mut background = JoinSet::new();
+    for part in &parts {
+        if let Some(run) = part.run.clone() {
+            background.spawn(supervise::supervise(
+                part.name,
+                run,
+                health.clone(),
+                shutdown.clone(),
+            ));
+        }
+    }
+    let server = Arc::new(Server {
+        router: respond::router(&shared, parts),
+        shared,
+        tls: TlsAcceptor::from(config.tls),
+        connections: Arc::new(Semaphore::new(config.limits.max_connections)),
+        graceful: GracefulShutdown::new(),
+    });
+    for address in &config.addresses {
+        tracing::info!(%address, "serving the Minicloud API");
+    }
+    let accepting = join_all(
+        listeners
+            .iter()
+            .map(|listener| server.clone().accept(listener)),
+    );
+    tokio::select! {
+        _ = accepting => {}
+        () = shutdown.wait() => {}
+    }
+    drop(listeners);
+    let grace = config.limits.grace;
+    let drain = async {
+        // All accept loops are gone, and with them all but one reference.
+        if let Ok(server) = Arc::try_unwrap(server) {
+            server.graceful.shutdown().await;
+        }
+        while background.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(grace, drain).await.is_err() {
+        tracing::warn!(
+            grace_seconds = grace.as_secs(),
+            "some connections or parts did not end in time; they are cut off"
+        );
+    }
+    Ok(())
+}
+
+fn check_parts(parts: &[Part]) -> Result<(), ListenerError> {
+    let mut names = HashSet::new();
+    for part in parts {
+        if !names.insert(part.name) {
+            return Err(ListenerError::Part(part.name, "is there twice"));
+        }
+        if !part.routes.has_routes() {
+            return Err(ListenerError::Part(part.name, "has no routes"));
+        }
+    }
+    Ok(())
+}
+
+struct Server {
+    router: axum::Router,
+    shared: Arc<Shared>,
+    tls: TlsAcceptor,
+    connections: Arc<Semaphore>,
+    graceful: GracefulShutdown,
+}
+
+impl Server {
+    async fn accept(self: Arc<Self>, listener: &TcpListener) {
+        loop {
+            // Take the place first: when all are taken, clients wait in the kernel's queue instead of being turned away.
+            let Ok(place) = self.connections.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    let (tls, router, shared) =
+                        (self.tls.clone(), self.router.clone(), self.shared.clone());
+                    let watcher = self.graceful.watcher();
+                    tokio::spawn(async move {
+                        connection(stream, from, tls, router, shared, watcher).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: TlsAcceptor,
+    router: axum::Router,
+    shared: Arc<Shared>,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let _counted = shared.metrics.connections.enter();
+    let limits = shared.limits.clone();
+    // Small answers should not wait for a full packet; a socket that refuses still works.
+    let _ = stream.set_nodelay(true);
+    let stream = match tokio::time::timeout(limits.head_timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%from, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%from, "TLS handshake took too long"),
+    };
+    let peer: Option<Arc<CertificateDer<'static>>> = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .map(|leaf| Arc::new(leaf.clone().into_owned()));
+    let service =
+        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (shared, router, peer) = (shared.clone(), router.clone(), peer.clone());
+            async move {
+                let peer = peer.as_deref().map(AsRef::as_ref);
+                Ok::<_, std::convert::Infallible>(
+                    respond::handle(shared, router, peer, request).await,
+                )
+            }
+        });
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(limits.max_header_bytes.max(8192));
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        // A peer that vanished without a word is found out.
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let connection = http
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%from, %error, "connection ended");
+    }
+}
