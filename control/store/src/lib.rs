@@ -7,11 +7,22 @@
 //! The one thing to know before changing anything: memory and disk move together. A batch is decided against memory,
 //! committed to disk, and only then applied to memory, shown to watchers and acknowledged, in this order.
 
+mod core;
+mod decide;
+mod disk;
 mod entry;
 mod error;
+mod history;
+mod horizon;
+mod hub;
+mod memory;
+mod open;
 mod options;
+mod recent;
+mod row;
 mod store;
 mod watch;
+mod writer;
 
 pub use entry::{Deleted, Entry, Event, EventKind, Page};
 pub use error::StoreError;
