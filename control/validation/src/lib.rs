@@ -5,6 +5,8 @@
 //! kind is first used, into a compact [`schema`]; decoding then walks the value in place. A typed round trip would cost
 //! tens of microseconds and many allocations per write, and could not name the path of a mistake.
 
+mod at;
+mod json;
 pub mod kinds;
 pub mod patch;
 pub mod schema;

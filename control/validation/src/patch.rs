@@ -3,7 +3,16 @@
 
 use serde_json::Value;
 
-/// Why a patch was refused. `BadRequest`-like errors answer 400, `Unprocessable` 422, `TooLarge` 413.
+mod json;
+mod order;
+mod strategic;
+mod strategies;
+#[cfg(test)]
+mod test;
+
+pub use json::{COPY_MAX_BYTES, OPERATIONS_MAX};
+
+/// Why a patch was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
     /// The patch itself is malformed: answer 400 BadRequest.
@@ -20,24 +29,51 @@ pub enum PatchError {
 /// Applies a JSON patch (RFC 6902) given as the parsed body.
 ///
 /// # Errors
-/// See [`PatchError`]; a failed `test` is `Unprocessable`.
-pub fn json_patch(_original: &Value, _patch: &Value) -> Result<Value, PatchError> {
-    Err(PatchError::Malformed("unsupported".into()))
+/// See [`PatchError`]; a failed `test` is `Unprocessable`, more than [`OPERATIONS_MAX`] operations or more than
+/// [`COPY_MAX_BYTES`] copied are `TooLarge`.
+pub fn json_patch(original: &Value, patch: &Value) -> Result<Value, PatchError> {
+    json::apply(original, patch)
 }
 
 /// Applies a JSON merge patch (RFC 7386).
 ///
 /// # Errors
 /// A patch that is not an object is `Malformed`.
-pub fn merge_patch(_original: &Value, _patch: &Value) -> Result<Value, PatchError> {
-    Err(PatchError::Malformed("unsupported".into()))
+pub fn merge_patch(original: &Value, patch: &Value) -> Result<Value, PatchError> {
+    object(patch)?;
+    let mut result = original.clone();
+    json_patch::merge(&mut result, patch);
+    Ok(result)
 }
 
 /// Applies a strategic merge patch to an object of a built-in kind.
 ///
 /// # Errors
-/// Wrong types or directives are `Malformed`; a kind without strategies (custom resources) is `Malformed` too: the API server
-/// should have answered 415.
-pub fn strategic_merge_patch(_original: &Value, _patch: &Value, _group: &str, _version: &str, _kind: &str) -> Result<Value, PatchError> {
-    Err(PatchError::Malformed("unsupported".into()))
+/// Wrong types or directives are `Malformed`; directives that do not fit each other are `Unprocessable`; so is a kind without
+/// strategies (custom resources), for which the API server should have answered 415.
+pub fn strategic_merge_patch(
+    original: &Value,
+    patch: &Value,
+    group: &str,
+    version: &str,
+    kind: &str,
+) -> Result<Value, PatchError> {
+    let Some(rules) = crate::rules(group, version, kind) else {
+        let kind = format!("{group}/{version}, Kind={kind}");
+        return Err(PatchError::Unprocessable(format!("strategic merge patch is not supported for {kind}")));
+    };
+    strategic::apply(original, object(patch)?, rules.shape())
+}
+
+fn object(patch: &Value) -> Result<&serde_json::Map<String, Value>, PatchError> {
+    patch.as_object().ok_or_else(|| {
+        let what = match patch {
+            Value::Array(_) => "array",
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            _ => "null",
+        };
+        PatchError::Malformed(format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"))
+    })
 }
