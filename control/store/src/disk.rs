@@ -144,11 +144,15 @@ impl Disk {
 
     /// Closes the file, whatever the outcome.
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
-        let checkpoint = self.checkpoint();
-        let closed = self.connection.close().map_err(|(_, error)| error);
-        checkpoint
-            .and(closed)
-            .map_err(|error| failure(&self.path, &error))
+        if let Err(error) = self.checkpoint() {
+            // What is in the log on disk is as durable there as in the database.
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "could not empty the write-ahead log"
+            );
+        }
+        let closed = self.connection.close();
+        closed.map_err(|(_, error)| failure(&self.path, &error))
     }
 
     /// Runs `body` in a transaction that is committed if it says so, and leaves none open in any case.

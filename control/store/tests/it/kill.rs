@@ -9,7 +9,7 @@ use std::time::Duration;
 use minicloud_store::{Options, Store};
 use tempfile::tempdir;
 
-use super::support::{bytes, open};
+use super::support::{bytes, crash_image, open};
 
 /// Tells the test binary, started again by the test, that it is the one to be killed.
 const DIR: &str = "STORE_KILL_DIR";
@@ -45,7 +45,10 @@ fn acknowledged_writes_survive_kill() {
             newest = newest.max(acknowledged.revision);
         }
         assert!(!lines.is_empty(), "round {round}: nothing was written");
-        let store = open(dir.path());
+        // On a copy, so that the next process finds what the kill left.
+        let copy = tempdir().unwrap();
+        crash_image(dir.path(), copy.path());
+        let store = open(copy.path());
         assert!(
             store.revision() >= newest,
             "round {round}: {} after {newest}",
@@ -54,8 +57,6 @@ fn acknowledged_writes_survive_kill() {
         for (key, acknowledged) in &seen {
             check(&store, key, *acknowledged);
         }
-        // Not closed properly: a crash of the next kind.
-        drop(store);
     }
 }
 
@@ -108,7 +109,13 @@ fn killed(dir: &Path, after: Duration) -> Vec<String> {
                 let id = child.id().to_string();
                 killer = Some(std::thread::spawn(move || {
                     std::thread::sleep(after);
-                    assert!(Command::new("kill").args(["-9", &id]).status().unwrap().success());
+                    assert!(
+                        Command::new("kill")
+                            .args(["-9", &id])
+                            .status()
+                            .unwrap()
+                            .success()
+                    );
                 }));
             }
         }
