@@ -1,6 +1,26 @@
 //! Decides on which node each pod runs.
 //!
-//! Filtering and scoring are pure; one task owns the whole picture of the cluster (see `cache`), so there are no locks.
+//! Filtering and scoring are pure functions of a pod and [`cluster::Cluster`], the picture that one task keeps from watches, so
+//! there are no locks. A decision counts at once (the pod is assumed on its node) and is withdrawn when binding fails; the
+//! next decision therefore never gives the same room twice. Pods are tried in the order of their priority; nothing is
+//! preempted.
+
+mod affinity;
+mod bind;
+mod cluster;
+mod decide;
+mod filter;
+mod node;
+mod pod;
+mod queue;
+mod resources;
+mod run;
+mod score;
+mod spread;
+mod terms;
+#[cfg(test)]
+mod testing;
+mod volumes;
 
 use kube::Client;
 use minicloud_api::part::Shutdown;
@@ -17,9 +37,7 @@ pub struct Config {
 /// Schedules pods until shutdown.
 ///
 /// # Errors
-/// None today: what can fail is retried.
-pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
-    let _ = config;
-    shutdown.wait().await;
-    Ok(())
+/// When the watches end before shutdown, which would be a defect: what can fail is retried.
+pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    run::run(config, shutdown).await
 }
