@@ -1,6 +1,20 @@
 //! OpenAPI v3 documents, one for each group and version, as Kubernetes serves them below `/openapi/v3`.
+//!
+//! What clients need of them decides what is in them: `kubectl` (1.27 and later) looks up the PATCH operation of a kind to
+//! learn whether the server validates fields (`fieldValidation`) and knows dry runs, takes merge keys from the schemas for
+//! `apply`, and prints the schemas for `explain`. The schemas of Kubernetes' own kinds come from `k8s-openapi`; a document
+//! is made from scratch each time and holds only the definitions that its kinds reach.
 
-use serde_json::Value;
+mod builtin;
+mod custom;
+mod merge;
+mod paths;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// Where the schema of a kind comes from.
 #[derive(Debug, Clone)]
@@ -45,9 +59,131 @@ pub struct ResourceInfo<'a> {
     pub schema: SchemaSource<'a>,
 }
 
-/// The document for a group (empty for core) and version.
-pub fn document(_group: &str, _version: &str, _resources: &[ResourceInfo<'_>]) -> Value {
-    Value::Null
+/// The document for a group (empty for core) and version. A kind that is not known is described as any object.
+pub fn document(group: &str, version: &str, resources: &[ResourceInfo<'_>]) -> Value {
+    let mut schemas = Schemas::default();
+    let mut paths = Map::new();
+    for resource in resources {
+        let name = match resource.schema {
+            SchemaSource::Builtin => schemas.builtin(group, version, resource.kind),
+            SchemaSource::Custom(raw) => schemas.custom(group, version, resource, raw),
+        };
+        let list = resource
+            .verbs
+            .contains(&"list")
+            .then(|| schemas.list(group, version, resource, &name));
+        paths::add(
+            &mut paths,
+            group,
+            version,
+            resource,
+            &name,
+            list.as_deref(),
+            &mut schemas,
+        );
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.36.0"},
+        "paths": paths,
+        "components": {"schemas": schemas.finish()},
+    })
+}
+
+/// The definitions of a document while it is made.
+struct Schemas {
+    generator: schemars::SchemaGenerator,
+    own: Map<String, Value>,
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        Self {
+            generator: shape::generator(),
+            own: Map::new(),
+        }
+    }
+}
+
+impl Schemas {
+    /// The definition's name of a kind of Kubernetes' own.
+    fn builtin(&mut self, group: &str, version: &str, kind: &str) -> String {
+        if let Some(name) = builtin::add(&mut self.generator, group, version, kind) {
+            return name;
+        }
+        let name = custom::definition_name(group, version, kind);
+        self.own.entry(name.clone()).or_insert_with(
+            || json!({"type": "object", "x-kubernetes-group-version-kind": [gvk(group, version, kind)]}),
+        );
+        name
+    }
+
+    fn custom(
+        &mut self,
+        group: &str,
+        version: &str,
+        resource: &ResourceInfo<'_>,
+        raw: &Value,
+    ) -> String {
+        let name = custom::definition_name(group, version, resource.kind);
+        let metadata = self.meta("ObjectMeta");
+        let mut schema = custom::schema(raw, &metadata);
+        schema["x-kubernetes-group-version-kind"] = json!([gvk(group, version, resource.kind)]);
+        self.own.insert(name.clone(), schema);
+        name
+    }
+
+    fn list(
+        &mut self,
+        group: &str,
+        version: &str,
+        resource: &ResourceInfo<'_>,
+        item: &str,
+    ) -> String {
+        let name = format!(
+            "{}.{}",
+            item.rsplit_once('.').map_or("", |(package, _)| package),
+            resource.list_kind
+        );
+        let metadata = self.meta("ListMeta");
+        let schema = json!({
+            "description": format!("{} is a list of {}.", resource.list_kind, resource.kind),
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "apiVersion": {"description": custom::API_VERSION, "type": "string"},
+                "kind": {"description": custom::KIND, "type": "string"},
+                "metadata": {"description": "Metadata of the list.", "allOf": [reference(&metadata)]},
+                "items": {"description": "The objects of the list.", "type": "array", "items": reference(item)},
+            },
+            "x-kubernetes-group-version-kind": [gvk(group, version, resource.list_kind)],
+        });
+        self.own.insert(name.clone(), schema);
+        name
+    }
+
+    /// A type of `meta/v1`.
+    fn meta(&mut self, kind: &str) -> String {
+        self.builtin("meta.k8s.io", "v1", kind)
+    }
+
+    fn finish(mut self) -> Map<String, Value> {
+        let mut all = self.own;
+        for (name, schema) in self.generator.take_definitions(false) {
+            let shaped = shape::definition(&name, schema);
+            all.insert(name, shaped);
+        }
+        all.sort_keys();
+        all
+    }
+}
+
+fn gvk(group: &str, version: &str, kind: &str) -> Value {
+    json!({"group": group, "version": version, "kind": kind})
+}
+
+fn reference(definition: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{definition}")})
 }
 
 /// The key of a group and version in the index: `api/v1`, `apis/apps/v1`.
@@ -59,12 +195,57 @@ pub fn index_key(group: &str, version: &str) -> String {
     }
 }
 
-/// The index (`/openapi/v3`): for each key its hash.
-pub fn index<'a>(_entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
-    Value::Null
+/// The index (`/openapi/v3`) of keys and hashes.
+pub fn index<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+    let url = |(key, hash): (&str, &str)| {
+        (
+            key.to_owned(),
+            json!({"serverRelativeURL": format!("/openapi/v3/{key}?hash={hash}")}),
+        )
+    };
+    json!({"paths": entries.into_iter().map(url).collect::<Map<_, _>>()})
 }
 
 /// The hash of a document, for the index and `ETag`.
-pub fn hash(_document: &[u8]) -> String {
-    String::new()
+pub fn hash(document: &[u8]) -> String {
+    hexadecimal(Sha256::digest(document).as_slice())
+}
+
+/// A hash of what a document is made from, for an index without making the documents. It changes whenever the document
+/// may change: with the resources, a custom resource's schema, or the version of this program.
+pub fn fingerprint(group: &str, version: &str, resources: &[ResourceInfo<'_>]) -> String {
+    let mut hasher = Sha256::new();
+    let mut add = |text: &str| {
+        hasher.update(text.len().to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    for text in [env!("CARGO_PKG_VERSION"), group, version] {
+        add(text);
+    }
+    for resource in resources {
+        for text in [
+            resource.plural,
+            resource.kind,
+            resource.list_kind,
+            if resource.namespaced { "n" } else { "c" },
+        ] {
+            add(text);
+        }
+        add(&resource.verbs.join(","));
+        for sub in &resource.subresources {
+            for text in [sub.name, sub.group, sub.version, sub.kind] {
+                add(text);
+            }
+            add(&sub.verbs.join(","));
+        }
+        match resource.schema {
+            SchemaSource::Builtin => add(""),
+            SchemaSource::Custom(schema) => add(&schema.to_string()),
+        }
+    }
+    hexadecimal(hasher.finalize().as_slice())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -93,7 +93,7 @@ impl Column {
         }
     }
 
-    const fn as_name(self) -> Self {
+    const fn named(self) -> Self {
         Self {
             format: "name",
             ..self
@@ -105,7 +105,7 @@ const NAME: Column = Column::new(
     "Name",
     "The name of the object, unique within its kind and namespace.",
 )
-.as_name();
+.named();
 const AGE: Column = Column::new("Age", "How long ago the object was created.");
 
 /// The columns of a built-in kind, and how to fill them.
