@@ -9,6 +9,7 @@ mod naming;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod warnings;
 
 use minicloud_api::field::ErrorList;
 use minicloud_api::meta;
@@ -227,7 +228,7 @@ pub fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
 
 /// What is worth a warning: formats of strings that are not checked.
 pub fn warnings(crd: &Value) -> Vec<String> {
-    validate::warnings(crd)
+    warnings::warnings(crd)
 }
 
 /// Compiles a definition.

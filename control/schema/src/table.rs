@@ -152,7 +152,7 @@ impl Columns {
             ("", "ConfigMap") => &core::CONFIG_MAP,
             ("", "Secret") => &core::SECRET,
             ("", "ServiceAccount") => &core::SERVICE_ACCOUNT,
-            ("", "Event") => &event::EVENT,
+            ("" | "events.k8s.io", "Event") => &event::EVENT,
             ("", "Service") => &network::SERVICE,
             ("", "Endpoints") => &network::ENDPOINTS,
             ("", "PersistentVolume") => &storage::PERSISTENT_VOLUME,

@@ -114,7 +114,8 @@ fn kubectl_finds_what_it_looks_for() {
         /api/v1/namespaces/{namespace}/pods/{name}/status get,patch,put
         /api/v1/nodes delete,get,post
         /api/v1/nodes/{name} delete,get,patch,put
-        /api/v1/pods get"#]].assert_eq(&listed.join("\n"));
+        /api/v1/pods get"#]]
+    .assert_eq(&listed.join("\n"));
     // Field validation and dry run: looked up at any PATCH of the kind.
     for item in paths.values().filter_map(|item| item.get("patch")) {
         let names: Vec<&str> = item["parameters"]

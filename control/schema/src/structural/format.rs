@@ -1,7 +1,13 @@
 //! `format` of strings: those that Kubernetes checks (its `strfmt` registry). Other formats are notes for the reader and
 //! are not checked.
 
+mod checksum;
+mod time;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+use checksum::{credit_card, isbn10, isbn13};
+use time::{date, date_time, duration};
 
 /// The formats that are checked, in alphabetical order.
 const KNOWN: &[&str] = &[
@@ -115,73 +121,6 @@ fn cidr(address: &str, bits: &str) -> bool {
         || (address.parse::<Ipv6Addr>().is_ok() && bits <= 128)
 }
 
-fn date(text: &str) -> bool {
-    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
-}
-
-fn date_time(text: &str) -> bool {
-    let Some((day, time)) = text.split_once(['T', 't']) else {
-        return false;
-    };
-    if !date(day) || !time.is_ascii() || time.len() < 9 {
-        return false;
-    }
-    let two = |part: &str, max: u32| {
-        part.len() == 2
-            && part.bytes().all(|b| b.is_ascii_digit())
-            && part.parse().is_ok_and(|n: u32| n <= max)
-    };
-    let clock = two(&time[0..2], 23)
-        && &time[2..3] == ":"
-        && two(&time[3..5], 59)
-        && &time[5..6] == ":"
-        && two(&time[6..8], 60);
-    let mut zone = &time[8..];
-    if let Some(fraction) = zone.strip_prefix('.') {
-        zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-        if zone.len() == fraction.len() {
-            return false;
-        }
-    }
-    let offset = zone.len() == 6
-        && zone.starts_with(['+', '-'])
-        && two(&zone[1..3], 23)
-        && &zone[3..4] == ":"
-        && two(&zone[4..6], 59);
-    clock && (matches!(zone, "Z" | "z") || offset)
-}
-
-/// Go's durations (`1h30m`), and words (`2 days`).
-fn duration(text: &str) -> bool {
-    let text = text.trim();
-    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if body == "0" {
-        return true;
-    }
-    const UNITS: &[&str] = &[
-        "ns", "nano", "us", "µs", "μs", "micro", "ms", "milli", "s", "sec", "m", "min", "h", "hr",
-        "hour", "d", "day", "w", "wk", "week",
-    ];
-    let mut rest = body;
-    let mut any = false;
-    while !rest.is_empty() {
-        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let number = &rest[..rest.len() - after.len()];
-        let after = after.trim_start();
-        let tail = after.trim_start_matches(char::is_alphabetic);
-        let unit = &after[..after.len() - tail.len()];
-        let known = UNITS
-            .iter()
-            .any(|known| unit == *known || (known.len() > 2 && unit.starts_with(known)));
-        if number.parse::<f64>().is_err() || !known {
-            return false;
-        }
-        any = true;
-        rest = tail.trim_start();
-    }
-    any
-}
-
 fn email(text: &str) -> bool {
     let address = match text.split_once('<') {
         Some((_, rest)) => match rest.strip_suffix('>') {
@@ -210,63 +149,6 @@ fn hostname(text: &str) -> bool {
     };
     let text = text.strip_suffix('.').unwrap_or(text);
     !text.is_empty() && text.len() <= 255 && text.split('.').all(label)
-}
-
-fn digits_of(text: &str) -> Vec<u32> {
-    text.chars().filter_map(|c| c.to_digit(10)).collect()
-}
-
-fn isbn10(text: &str) -> bool {
-    let bare: Vec<char> = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect();
-    if bare.len() != 10 {
-        return false;
-    }
-    let value = |(index, c): (usize, &char)| match c {
-        'X' | 'x' if index == 9 => Some(10),
-        c => c.to_digit(10),
-    };
-    let digits: Option<Vec<u32>> = bare.iter().enumerate().map(value).collect();
-    digits.is_some_and(|digits| {
-        digits
-            .iter()
-            .zip((1..=10).rev())
-            .map(|(d, w)| d * w)
-            .sum::<u32>()
-            % 11
-            == 0
-    })
-}
-
-fn isbn13(text: &str) -> bool {
-    let digits = digits_of(text);
-    let plain = text
-        .chars()
-        .all(|c| c.is_ascii_digit() || matches!(c, '-' | ' '));
-    plain
-        && digits.len() == 13
-        && digits
-            .iter()
-            .zip([1, 3].into_iter().cycle())
-            .map(|(d, w)| d * w)
-            .sum::<u32>()
-            % 10
-            == 0
-}
-
-/// Luhn's check over 13 to 19 digits.
-fn credit_card(text: &str) -> bool {
-    let digits = digits_of(text);
-    let plain = text
-        .chars()
-        .all(|c| c.is_ascii_digit() || matches!(c, '-' | ' '));
-    let doubled = |(index, digit): (usize, &u32)| match (index % 2, digit * 2) {
-        (0, _) => *digit,
-        (_, twice) if twice > 9 => twice - 9,
-        (_, twice) => twice,
-    };
-    plain
-        && (13..=19).contains(&digits.len())
-        && digits.iter().rev().enumerate().map(doubled).sum::<u32>() % 10 == 0
 }
 
 fn mac(text: &str) -> bool {

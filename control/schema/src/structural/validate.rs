@@ -3,13 +3,16 @@
 //! A value that is equal to the one it replaces is not looked at again (ratcheting, KEP-4008): objects that were stored
 //! before a schema became stricter can still be changed elsewhere. Paths are built only when there is something to say.
 
+mod junctor;
+mod scalar;
+
 use std::collections::HashSet;
 
 use minicloud_api::field::{ErrorList, FieldError, Path};
 use serde_json::{Map, Number, Value};
 
+use super::meta;
 use super::schema::{Additional, Checks, ListType, Node, Type};
-use super::{format, meta};
 
 /// Where the validator is, as a chain up the stack.
 #[derive(Clone, Copy)]
@@ -56,7 +59,7 @@ pub(super) fn value(node: &Node, value: &Value, old: Old<'_>, at: At<'_>, errors
         if value.is_null() {
             return;
         }
-        scalar(checks, value, at, errors);
+        scalar::scalar(checks, value, at, errors);
     }
     match value {
         Value::Object(object) => self::object(node, object, old, at, errors),
@@ -64,7 +67,7 @@ pub(super) fn value(node: &Node, value: &Value, old: Old<'_>, at: At<'_>, errors
         _ => {}
     }
     if let Some(checks) = &node.checks {
-        junctors(checks, value, old, at, errors);
+        junctor::junctors(checks, value, old, at, errors);
     }
     if node.embedded {
         meta::validate_embedded(value, &at.path(), errors);
@@ -138,149 +141,6 @@ fn allowed(checks: &Checks, value: &Value, at: At<'_>, errors: &mut ErrorList) {
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     errors.push(FieldError::not_supported(at.path(), value.clone(), &texts));
-}
-
-fn scalar(checks: &Checks, value: &Value, at: At<'_>, errors: &mut ErrorList) {
-    match value {
-        Value::String(text) => self::text(checks, text, value, at, errors),
-        Value::Number(number) => {
-            let bound = |bound: f64| {
-                if number.is_f64() {
-                    format::float(bound)
-                } else {
-                    format!("{}", bound as i64)
-                }
-            };
-            let compare = |bound: f64| compare(number, bound);
-            if let Some(max) = checks.maximum {
-                let bad = if checks.exclusive_maximum {
-                    compare(max).is_ge()
-                } else {
-                    compare(max).is_gt()
-                };
-                if bad {
-                    let than = if checks.exclusive_maximum {
-                        "less than"
-                    } else {
-                        "less than or equal to"
-                    };
-                    invalid(
-                        value,
-                        at,
-                        format!("should be {than} {}", bound(max)),
-                        errors,
-                    );
-                }
-            }
-            if let Some(min) = checks.minimum {
-                let bad = if checks.exclusive_minimum {
-                    compare(min).is_le()
-                } else {
-                    compare(min).is_lt()
-                };
-                if bad {
-                    let than = if checks.exclusive_minimum {
-                        "greater than"
-                    } else {
-                        "greater than or equal to"
-                    };
-                    invalid(
-                        value,
-                        at,
-                        format!("should be {than} {}", bound(min)),
-                        errors,
-                    );
-                }
-            }
-            if let Some(factor) = checks.multiple_of
-                && !multiple_of(number, factor)
-            {
-                invalid(
-                    value,
-                    at,
-                    format!("should be a multiple of {}", bound(factor)),
-                    errors,
-                );
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Compares exactly: a large integer is not rounded to a float when the bound is whole.
-fn compare(number: &Number, bound: f64) -> std::cmp::Ordering {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if bound.fract() == 0.0 && bound.abs() <= EXACT {
-        if let Some(n) = number.as_i64() {
-            return n.cmp(&(bound as i64));
-        }
-        if number.is_u64() {
-            return std::cmp::Ordering::Greater;
-        }
-    }
-    number
-        .as_f64()
-        .unwrap_or(f64::NAN)
-        .partial_cmp(&bound)
-        .unwrap_or(std::cmp::Ordering::Equal)
-}
-
-fn multiple_of(number: &Number, factor: f64) -> bool {
-    if factor <= 0.0 {
-        return true;
-    }
-    if factor.fract() == 0.0
-        && factor < i64::MAX as f64
-        && let Some(n) = number.as_i64()
-    {
-        return n % (factor as i64) == 0;
-    }
-    let Some(value) = number.as_f64() else {
-        return true;
-    };
-    let times = if factor < 1.0 {
-        1.0 / factor * value
-    } else {
-        value / factor
-    };
-    // The tolerance of Kubernetes' library: 0.3 is a multiple of 0.1.
-    (times - times.round()).abs() <= 1e-9 * times.abs().max(1.0)
-}
-
-fn text(checks: &Checks, text: &str, value: &Value, at: At<'_>, errors: &mut ErrorList) {
-    if checks.max_length.is_some() || checks.min_length.is_some() {
-        let length = text.chars().count();
-        if let Some(max) = checks.max_length.filter(|max| length > *max) {
-            errors.push(FieldError::too_long(at.path(), max));
-        }
-        if let Some(min) = checks.min_length.filter(|min| length < *min) {
-            invalid(
-                value,
-                at,
-                format!("should be at least {min} chars long"),
-                errors,
-            );
-        }
-    }
-    if let Some(pattern) = &checks.pattern
-        && !pattern.matches(text)
-    {
-        invalid(
-            value,
-            at,
-            format!("should match '{}'", pattern.text()),
-            errors,
-        );
-    }
-    if let Some(name) = &checks.format
-        && !format::valid(name, text)
-    {
-        errors.push(FieldError::type_invalid(
-            at.path(),
-            text,
-            format!("{} in body must be of type {name}: {text:?}", at.name()),
-        ));
-    }
 }
 
 fn object(
@@ -414,91 +274,5 @@ fn unique(keys: impl Iterator<Item = (String, Value)>, at: At<'_>, errors: &mut 
         } else {
             seen.insert(text);
         }
-    }
-}
-
-fn junctors(checks: &Checks, value: &Value, old: Old<'_>, at: At<'_>, errors: &mut ErrorList) {
-    let try_one = |node: &Node| {
-        let mut found = ErrorList::new();
-        self::value(node, value, old, at, &mut found);
-        found
-    };
-    let sentence = |what: String, errors: &mut ErrorList| {
-        // Kubernetes reports these at no path; the sentence names it.
-        errors.push(FieldError::invalid(
-            Path::root(),
-            "",
-            format!("{:?} must {what}", at.name()),
-        ));
-    };
-    if !checks.any_of.is_empty() {
-        let mut best: Option<ErrorList> = None;
-        let good = checks.any_of.iter().any(|node| {
-            let found = try_one(node);
-            let good = found.is_empty();
-            keep_best(&mut best, found);
-            good
-        });
-        if !good {
-            sentence("validate at least one schema (anyOf)".to_owned(), errors);
-            errors.extend(best.unwrap_or_default());
-        }
-    }
-    if !checks.one_of.is_empty() {
-        let mut best: Option<ErrorList> = None;
-        let mut good = 0;
-        for node in &checks.one_of {
-            let found = try_one(node);
-            if found.is_empty() {
-                good += 1;
-            } else {
-                keep_best(&mut best, found);
-            }
-        }
-        match good {
-            1 => {}
-            0 => {
-                sentence(
-                    "validate one and only one schema (oneOf). Found none valid".to_owned(),
-                    errors,
-                );
-                errors.extend(best.unwrap_or_default());
-            }
-            n => sentence(
-                format!("validate one and only one schema (oneOf). Found {n} valid alternatives"),
-                errors,
-            ),
-        }
-    }
-    if !checks.all_of.is_empty() {
-        let mut bad = 0;
-        for node in &checks.all_of {
-            let found = try_one(node);
-            bad += usize::from(!found.is_empty());
-            errors.extend(found);
-        }
-        if bad > 0 {
-            let none = if bad == checks.all_of.len() {
-                ". None validated"
-            } else {
-                ""
-            };
-            sentence(format!("validate all the schemas (allOf){none}"), errors);
-        }
-    }
-    if let Some(node) = &checks.not {
-        // What is forbidden is decided on the whole value: an unchanged part must not count as a match.
-        let mut found = ErrorList::new();
-        self::value(node, value, None, at, &mut found);
-        if found.is_empty() {
-            sentence("not validate the schema (not)".to_owned(), errors);
-        }
-    }
-}
-
-/// Of several alternatives that all failed, the one that came closest explains most.
-fn keep_best(best: &mut Option<ErrorList>, found: ErrorList) {
-    if best.as_ref().is_none_or(|best| found.len() < best.len()) {
-        *best = Some(found);
     }
 }

@@ -1,4 +1,5 @@
-//! Events, which come in an older form (first and last timestamp, count) and a newer one (event time, series).
+//! Events, which come in an older form (first and last timestamp, count) and a newer one (event time, series), and from two
+//! APIs that name the same fields differently (core and events.k8s.io).
 
 use serde_json::Value;
 
@@ -23,28 +24,39 @@ pub(super) const EVENT: Kind = Kind::new(
     ],
     |event, now| {
         let at = |pointer: &str| age::moment(event.pointer(pointer));
-        let first = at("/firstTimestamp").or_else(|| at("/eventTime"));
+        let either = |core: &str, events: &str| {
+            let core = text(event, core);
+            if core.is_empty() {
+                text(event, events)
+            } else {
+                core
+            }
+        };
+        let first = at("/firstTimestamp")
+            .or_else(|| at("/deprecatedFirstTimestamp"))
+            .or_else(|| at("/eventTime"));
+        let last = at("/lastTimestamp")
+            .or_else(|| at("/deprecatedLastTimestamp"))
+            .or(first);
+        let count = number(event, "/count")
+            .max(number(event, "/deprecatedCount"))
+            .max(1);
         let series = event.get("series").filter(|series| series.is_object());
         let (last, count) = match series {
             Some(series) => (at("/series/lastObservedTime"), number(series, "/count")),
-            None => (
-                at("/lastTimestamp").or(first),
-                number(event, "/count").max(1),
-            ),
+            None => (last, count),
         };
-        let kind = text(event, "/involvedObject/kind").to_lowercase();
-        let target = match text(event, "/involvedObject/name") {
+        let kind = either("/involvedObject/kind", "/regarding/kind").to_lowercase();
+        let target = match either("/involvedObject/name", "/regarding/name") {
             "" => kind,
             name => format!("{kind}/{name}"),
         };
         let component = or(
-            text(event, "/source/component"),
-            text(event, "/reportingComponent"),
+            either("/source/component", "/deprecatedSource/component"),
+            either("/reportingComponent", "/reportingController"),
         );
-        let source = match or(
-            text(event, "/source/host"),
-            text(event, "/reportingInstance"),
-        ) {
+        let host = either("/source/host", "/deprecatedSource/host");
+        let source = match or(host, text(event, "/reportingInstance")) {
             "" => component.to_owned(),
             instance => format!("{component}, {instance}"),
         };
@@ -53,9 +65,9 @@ pub(super) const EVENT: Kind = Kind::new(
             text(event, "/type").into(),
             text(event, "/reason").into(),
             target.into(),
-            text(event, "/involvedObject/fieldPath").into(),
+            either("/involvedObject/fieldPath", "/regarding/fieldPath").into(),
             source.into(),
-            text(event, "/message").trim().into(),
+            either("/message", "/note").trim().into(),
             age::since(first, now).into(),
             count.into(),
             name(event),
