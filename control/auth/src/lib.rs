@@ -10,5 +10,6 @@ pub mod admission;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
+mod json;
 pub mod pki;
 pub mod token;

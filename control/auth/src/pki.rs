@@ -14,6 +14,9 @@ pub(crate) mod files;
 mod issue;
 mod kubeconfig;
 mod spec;
+mod subject;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::path::{Path, PathBuf};

@@ -7,6 +7,8 @@ mod claims;
 mod join;
 mod keys;
 mod request;
+#[cfg(test)]
+pub(crate) mod tests;
 mod verify;
 
 use std::path::Path;

@@ -9,6 +9,8 @@ use minicloud_api::status::ApiStatus;
 use minicloud_api::user::{GROUP_NODES, UserInfo};
 use serde_json::{Map, Value};
 
+use crate::json::field;
+
 /// What is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'a> {
@@ -104,10 +106,8 @@ pub fn check(user: &UserInfo, write: &Write<'_>, get_pod: GetPod<'_>) -> Result<
 
 type Verdict = Result<(), String>;
 
-fn spec_text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object
-        .get("spec")
-        .map_or("", |spec| meta::text(spec, field))
+fn spec_text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get("spec").map_or("", |spec| field(spec, name))
 }
 
 fn has_items(object: &Value, pointer: &str) -> bool {
@@ -152,7 +152,7 @@ fn mirror_pod(node: &str, pod: &Value) -> Verdict {
         .pointer("/metadata/ownerReferences")
         .and_then(Value::as_array);
     for owner in owners.into_iter().flatten() {
-        if meta::text(owner, "kind") != "Node" || meta::text(owner, "name") != node {
+        if field(owner, "kind") != "Node" || field(owner, "name") != node {
             return fail("can only create pods with an owner reference set to itself");
         }
         if owner.get("blockOwnerDeletion") == Some(&Value::Bool(true)) {
@@ -269,7 +269,7 @@ fn account_token(node: &str, write: &Write<'_>, get_pod: GetPod<'_>) -> Verdict 
         .object
         .pointer("/spec/boundObjectRef")
         .unwrap_or(&Value::Null);
-    let text = |field| meta::text(bound, field);
+    let text = |name| field(bound, name);
     if (text("apiVersion"), text("kind")) != ("v1", "Pod") || text("name").is_empty() {
         return Err("node requested token not bound to a pod".to_owned());
     }

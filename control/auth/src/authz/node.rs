@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::attributes::{Attributes, Decision};
 use super::rules::PolicyRule;
+use crate::json::text;
 
 /// The namespace of the nodes' heartbeat Leases.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -53,13 +54,6 @@ static NODE_RULES: LazyLock<Vec<PolicyRule>> = LazyLock::new(|| {
         .map(PolicyRule::from_value)
         .collect()
 });
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
 
 fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     object

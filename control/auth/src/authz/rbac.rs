@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::RbacKind;
 use super::attributes::{Attributes, Decision};
 use super::rules::PolicyRule;
+use crate::json::text;
 use minicloud_api::user::UserInfo;
 
 type Rules = Arc<[PolicyRule]>;
@@ -63,13 +64,6 @@ pub(super) struct Rbac {
     bindings: HashMap<(String, String), Vec<Subject>>,
     users: HashMap<String, Grants>,
     groups: HashMap<String, Grants>,
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
 }
 
 impl Rbac {

@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{CertSpec, PkiError, Usage};
+use super::{CertSpec, PkiError, Usage, subject};
 
 const DAY_SECONDS: i64 = 24 * 3600;
 const CA_LIFETIME_SECONDS: i64 = 3650 * DAY_SECONDS;
@@ -163,6 +163,7 @@ fn leaf_params(
 ) -> Result<(CertificateParams, i64), PkiError> {
     let not_after = end(now, i64::from(spec.lifetime_days) * DAY_SECONDS).min(ca_not_after);
     let mut params = params(not_after);
+    // Of several groups only the last one stays: `finished` puts that right.
     for organization in &spec.organizations {
         params
             .distinguished_name
@@ -223,7 +224,7 @@ pub(crate) fn issue(
         .signed_by(&key, &issuer)
         .map_err(failed(&spec.common_name))?;
     Ok(Identity {
-        cert_pem: cert.pem(),
+        cert_pem: finished(&cert, spec, ca_key)?,
         key_pem: key.serialize_pem(),
         not_after: stamp(not_after),
         renew_at: stamp(renew_at(not_after, spec)),
@@ -241,10 +242,24 @@ pub(crate) fn sign_request(
     let mut request = CertificateSigningRequestParams::from_pem(request_pem)
         .map_err(failed(&spec.common_name))?;
     request.params = leaf_params(spec, ca_not_after, now)?.0;
-    Ok(request
+    let cert = request
         .signed_by(&issuer)
-        .map_err(failed(&spec.common_name))?
-        .pem())
+        .map_err(failed(&spec.common_name))?;
+    finished(&cert, spec, ca_key)
+}
+
+fn finished(
+    cert: &rcgen::Certificate,
+    spec: &CertSpec,
+    ca_key: &KeyPair,
+) -> Result<String, PkiError> {
+    if spec.organizations.len() < 2 {
+        return Ok(cert.pem());
+    }
+    subject::with_subject(cert.der(), spec, ca_key).map_err(|what| PkiError::Certificate {
+        subject: spec.common_name.clone(),
+        what,
+    })
 }
 
 fn renew_at(not_after: i64, spec: &CertSpec) -> i64 {

@@ -6,6 +6,8 @@ use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
 use serde_json::{Value, json};
 
+use crate::json::field;
+
 use super::{BoundKind, ObjectRef, ServiceAccountTokens, TokenSpec};
 
 const DEFAULT_SECONDS: i64 = 3600;
@@ -141,7 +143,7 @@ fn bind(
     bound: &Value,
     get: GetObject<'_>,
 ) -> Result<(), ApiStatus> {
-    let text = |field| meta::text(bound, field);
+    let text = |name| field(bound, name);
     let (kind, resource) = match (text("apiVersion"), text("kind")) {
         ("v1", "Pod") => (BoundKind::Pod, "pods"),
         ("v1", "Secret") => (BoundKind::Secret, "secrets"),
@@ -177,13 +179,13 @@ fn bind(
     match kind {
         BoundKind::Pod => {
             let pod_spec = object.get("spec").unwrap_or(&Value::Null);
-            if meta::text(pod_spec, "serviceAccountName") != account {
+            if field(pod_spec, "serviceAccountName") != account {
                 return Err(ApiStatus::bad_request(format!(
                     "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
                 )));
             }
             spec.pod = found;
-            let node = meta::text(pod_spec, "nodeName");
+            let node = field(pod_spec, "nodeName");
             if !node.is_empty() {
                 // A node that was never registered has no uid; Kubernetes notes its name all the same.
                 let known = get(BoundKind::Node, "", node).map(|object| reference(&object));
