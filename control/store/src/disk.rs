@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::StoreError;
+use crate::meta::{self, COMPACTED};
 use crate::row::Row;
 
-/// The schema. `auto_vacuum` has to come before the first table.
+/// The table. `auto_vacuum` has to come before the first table.
 pub(crate) const SCHEMA: &str = "
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE log (
         revision INTEGER PRIMARY KEY,
         key TEXT NOT NULL,
@@ -23,14 +23,7 @@ pub(crate) const SCHEMA: &str = "
         checksum INTEGER NOT NULL,
         value BLOB NOT NULL
     ) STRICT;
-    INSERT INTO meta VALUES ('ceiling', 1), ('compacted', 1);
 ";
-
-/// Names in `meta`. No revision above the ceiling was ever given out; history before `compacted` may be gone; `backup`
-/// is there in a backup only.
-pub(crate) const CEILING: &str = "ceiling";
-pub(crate) const COMPACTED: &str = "compacted";
-pub(crate) const BACKUP: &str = "backup";
 
 /// Rows looked at by one step of a sweep: some milliseconds, for which writes wait.
 const SWEEP_ROWS: i64 = 1_000;
@@ -51,12 +44,13 @@ impl Disk {
         Disk { connection, path }
     }
 
-    /// Appends `rows`, deletes the rows in `superseded`, and sets `meta`, all or nothing, and durable on return.
+    /// Appends `rows`, deletes the rows in `superseded`, and sets `numbers` in
+    /// `meta`, all or nothing, and durable on return.
     pub(crate) fn commit(
         &mut self,
         rows: &[Row],
         superseded: &[u64],
-        meta: &[(&str, u64)],
+        numbers: &[(&str, u64)],
     ) -> rusqlite::Result<()> {
         self.transaction(|tx| {
             let mut insert = tx.prepare_cached(
@@ -77,7 +71,9 @@ impl Disk {
             for revision in superseded {
                 tx.prepare_cached("DELETE FROM log WHERE revision = ?1")?.execute([*revision as i64])?;
             }
-            set_meta(tx, meta)?;
+            for (name, value) in numbers {
+                meta::set(tx, name, *value)?;
+            }
             Ok(true)
         })
     }
@@ -108,7 +104,7 @@ impl Disk {
                 .execute([from, end])?;
             let changed = replaced + deletes > 0;
             if changed {
-                set_meta(tx, &[(COMPACTED, end as u64)])?;
+                meta::set(tx, COMPACTED, end as u64)?;
             }
             Ok(changed)
         })?;
@@ -177,17 +173,6 @@ impl Disk {
         }
         done
     }
-}
-
-fn set_meta(connection: &Connection, meta: &[(&str, u64)]) -> rusqlite::Result<()> {
-    // A ceiling may come down at a clean close; what is compacted stays compacted.
-    let mut set = connection.prepare_cached(
-        "UPDATE meta SET value = CASE name WHEN 'compacted' THEN max(value, ?2) ELSE ?2 END WHERE name = ?1",
-    )?;
-    for (name, value) in meta {
-        set.execute(params![name, *value as i64])?;
-    }
-    Ok(())
 }
 
 /// Puts an error of SQLite in the caller's terms.

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
-use crate::disk::{BACKUP, COMPACTED, failure};
+use crate::disk::failure;
 use crate::memory::{Before, Memory, Slots, Undo};
-use crate::open::{connect_reader, meta, private_file, sync_dir, with_suffix};
+use crate::meta::{self, BACKUP, COMPACTED};
+use crate::open::{connect_reader, private_file, sync_dir, with_suffix};
 use crate::row::{COLUMNS, Row, RowError, RowKind};
 use crate::{Entry, Event, EventKind, Page, StoreError};
 
@@ -186,9 +187,7 @@ impl Reader {
             let connection = connect_reader(&self.path)?;
             connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
             let copy = Connection::open(&part)?;
-            copy.execute_batch(&format!(
-                "INSERT OR REPLACE INTO meta VALUES ('{BACKUP}', 1)"
-            ))?;
+            meta::set(&copy, BACKUP, 1)?;
             copy.close().map_err(|(_, error)| error)
         };
         let result = fs::remove_file(&part)
@@ -325,7 +324,7 @@ fn key_of<'a>(row: &'a rusqlite::Row<'_>) -> Result<&'a str, ReadError> {
 }
 
 fn check_compacted(connection: &Connection, requested: u64) -> Result<(), ReadError> {
-    match meta(connection, COMPACTED)? {
+    match meta::get(connection, COMPACTED)? {
         Some(oldest) if oldest > requested => {
             Err(StoreError::Compacted { requested, oldest }.into())
         }

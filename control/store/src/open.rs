@@ -3,27 +3,22 @@
 //! Know before changing: a database that is empty or missing where there was one must never pass for a new one. So a new
 //! database is made under another name and renamed when it is whole.
 
-use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::decide::{Mark, Marks};
-use crate::disk::{BACKUP, CEILING, COMPACTED, SCHEMA, failure};
-use crate::row::{COLUMNS, Row, RowError, RowKind};
-use crate::{DATABASE_FILE, Entry, RESTORE_FILE, StoreError};
+use crate::disk::{self, failure};
+use crate::load::{Loaded, leave_backup, load};
+use crate::meta::{self, BACKUP, CEILING, COMPACTED};
+use crate::{DATABASE_FILE, RESTORE_FILE, StoreError};
 
 /// The format that this program writes, in the database's `user_version`.
 const FORMAT: i64 = 1;
 /// "MCst" in the database's `application_id`, so that `file` and we know our own.
 const APPLICATION: i64 = 0x4d43_7374;
-/// How far a restored backup jumps ahead, so that no revision given out after the backup was made comes again. What etcd
-/// recommends for its own restores.
-const RESTORE_JUMP: u64 = 1_000_000_000;
 /// SQLite's page cache for the writer, in KiB. Reads come from our own memory.
 const WRITER_CACHE_KIB: i64 = 2_048;
 /// The same for reading history.
@@ -39,23 +34,6 @@ pub(crate) struct Opened {
     pub(crate) loaded: Loaded,
     /// Held while the store is open.
     pub(crate) lock: File,
-}
-
-/// What a database holds.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    pub(crate) index: BTreeMap<Arc<str>, Entry>,
-    /// Keys whose newest row says that newer values may be lost.
-    pub(crate) marks: Marks,
-    /// Keys with any such row.
-    pub(crate) volatile: BTreeMap<Arc<str>, u64>,
-    /// No revision above it was ever given out; the store starts there.
-    pub(crate) ceiling: u64,
-    pub(crate) compacted: u64,
-    /// Bytes of rows that are no longer current.
-    pub(crate) garbage_bytes: u64,
-    /// This is a backup that has not been used yet.
-    pub(crate) is_backup: bool,
 }
 
 /// Opens or creates the store in `dir`.
@@ -137,7 +115,9 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "application_id", APPLICATION)?;
         connection.pragma_update(None, "user_version", FORMAT)?;
-        connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT"))?;
+        connection.execute_batch(&format!("{} {}", meta::SCHEMA, disk::SCHEMA))?;
+        meta::set(&connection, CEILING, 1)?;
+        meta::set(&connection, COMPACTED, 1)?;
         connection.close().map_err(|(_, error)| error)
     };
     filled().map_err(|error| failure(&new, &error))?;
@@ -166,11 +146,7 @@ fn restore(dir: &Path, path: &Path) -> Result<(), StoreError> {
     // Not left in WAL mode: its one file has to be everything.
     connection
         .pragma_update(None, "journal_mode", "DELETE")
-        .and_then(|()| {
-            connection.execute_batch(&format!(
-                "INSERT OR REPLACE INTO meta VALUES ('{BACKUP}', 1)"
-            ))
-        })
+        .and_then(|()| meta::set(&connection, BACKUP, 1))
         .and_then(|()| connection.close().map_err(|(_, error)| error))
         .map_err(|error| failure(&backup, &error))?;
 
@@ -195,7 +171,8 @@ fn restore(dir: &Path, path: &Path) -> Result<(), StoreError> {
             fs::rename(&old, replaced.join(name)).map_err(io)?;
         }
     }
-    fs::rename(&backup, path)
+    fs::set_permissions(&backup, Permissions::from_mode(0o600))
+        .and_then(|()| fs::rename(&backup, path))
         .and_then(|()| sync_dir(dir))
         .map_err(io)?;
     tracing::warn!(database = %path.display(), replaced = %replaced.display(), "restored the store from a backup");
@@ -219,7 +196,11 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
             ));
         }
         if format == FORMAT {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            let set = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+            let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", set)?;
+            if mode != "wal" {
+                tracing::warn!(database = %path.display(), mode, "no write-ahead log here: writes are slow");
+            }
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "journal_size_limit", WAL_KEEP_BYTES)?;
         }
@@ -242,113 +223,6 @@ pub(crate) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     Ok(connection)
-}
-
-/// Checks the file and reads all of it.
-fn load(connection: &Connection, path: &Path) -> Result<Loaded, StoreError> {
-    let corrupt = |detail: String| StoreError::Corrupt {
-        path: path.to_path_buf(),
-        detail,
-    };
-    let sqlite = |error| failure(path, &error);
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(sqlite)?;
-    if verdict != "ok" {
-        return Err(corrupt(verdict));
-    }
-    let mut loaded = Loaded::default();
-    let mut last = 0;
-    let mut read = || -> Result<(), RowError> {
-        let mut statement =
-            connection.prepare(&format!("SELECT {COLUMNS} FROM log ORDER BY revision"))?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let row = Row::read(row)?;
-            last = row.entry.mod_revision;
-            loaded.take(row);
-        }
-        Ok(())
-    };
-    read().map_err(|error| match error {
-        RowError::Sqlite(error) => sqlite(error),
-        RowError::Damaged(detail) => corrupt(detail),
-    })?;
-    let meta = |name| meta(connection, name).map_err(sqlite);
-    let (Some(ceiling), Some(compacted)) = (meta(CEILING)?, meta(COMPACTED)?) else {
-        return Err(corrupt("it does not say which revisions were used".into()));
-    };
-    if last > ceiling || compacted > ceiling {
-        return Err(corrupt(format!(
-            "revision {} is above the ceiling {ceiling}",
-            last.max(compacted)
-        )));
-    }
-    loaded.is_backup = meta(BACKUP)?.is_some();
-    (loaded.ceiling, loaded.compacted) = (ceiling, compacted);
-    Ok(loaded)
-}
-
-/// Makes a restored backup a database: nothing from before may be watched or listed any more.
-fn leave_backup(connection: &Connection, loaded: &mut Loaded) -> rusqlite::Result<()> {
-    let jumped = loaded.ceiling + RESTORE_JUMP;
-    (loaded.ceiling, loaded.compacted) = (jumped, jumped);
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE;
-         UPDATE meta SET value = {jumped} WHERE name IN ('{CEILING}', '{COMPACTED}');
-         DELETE FROM meta WHERE name = '{BACKUP}';
-         COMMIT"
-    ))
-}
-
-impl Loaded {
-    /// Takes the rows in the order of revisions.
-    fn take(&mut self, row: Row) {
-        let key = row.entry.key.clone();
-        let replaced = match row.kind {
-            RowKind::Delete => {
-                self.garbage_bytes += row_bytes(&row.entry.key, 0);
-                self.index.remove(&key)
-            }
-            RowKind::Put | RowKind::PutVolatile => {
-                self.index.insert(key.clone(), row.entry.clone())
-            }
-        };
-        if let Some(replaced) = replaced {
-            self.garbage_bytes += row_bytes(&replaced.key, replaced.value.len());
-        }
-        match row.kind {
-            RowKind::PutVolatile => {
-                self.marks.insert(
-                    key.clone(),
-                    Mark {
-                        persisted: row.entry.mod_revision,
-                    },
-                );
-                self.volatile.insert(key, 0);
-            }
-            _ => {
-                self.marks.remove(&key);
-            }
-        }
-    }
-}
-
-/// Roughly what a row takes on disk.
-pub(crate) fn row_bytes(key: &str, value_bytes: usize) -> u64 {
-    (key.len() + value_bytes + 48) as u64
-}
-
-/// A number from `meta`.
-pub(crate) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
-    let value = connection
-        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-        .query_row([name], |row| row.get::<_, i64>(0))
-        .map(|value| value as u64);
-    match value {
-        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
-        other => other.map(Some),
-    }
 }
 
 /// Opens or creates a file that only its owner may read: Secrets are in there.

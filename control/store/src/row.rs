@@ -103,7 +103,7 @@ impl Row {
 
 /// FNV-1a of 64 bits over 8 bytes at a time (the whole words of each part, then its tail): a changed word always changes
 /// the sum, since every step is a bijection of the state.
-fn checksum(numbers: [i64; 4], key: &str, value: &[u8]) -> i64 {
+pub(crate) fn checksum(numbers: [i64; 4], key: &str, value: &[u8]) -> i64 {
     let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
     let mut mix = |word: u64| {
         sum = (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3);

@@ -16,9 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::core::Core;
 use crate::decide::{Mark, Marks, Op, Plan, decide};
-use crate::disk::{CEILING, COMPACTED, Disk, failure};
+use crate::disk::{Disk, failure};
 use crate::horizon::Horizon;
-use crate::open::{Opened, row_bytes};
+use crate::load::row_bytes;
+use crate::meta::{CEILING, COMPACTED};
+use crate::open::Opened;
 use crate::row::{Row, RowKind};
 use crate::{Event, EventKind, StoreError};
 
@@ -402,15 +404,15 @@ impl Writer {
             }
         }
         rows.sort_by_key(|row| row.entry.mod_revision);
-        let mut meta: Vec<(&str, u64)> = ceiling
+        let mut numbers: Vec<(&str, u64)> = ceiling
             .map(|ceiling| (CEILING, ceiling))
             .into_iter()
             .collect();
         if !superseded.is_empty() {
-            meta.push((COMPACTED, self.sweep.done));
+            numbers.push((COMPACTED, self.sweep.done));
         }
-        if !rows.is_empty() || !meta.is_empty() {
-            self.disk.commit(&rows, &superseded, &meta)?;
+        if !rows.is_empty() || !numbers.is_empty() {
+            self.disk.commit(&rows, &superseded, &numbers)?;
         }
         self.flush_at = None;
         for row in rows {
