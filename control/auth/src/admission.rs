@@ -3,3 +3,5 @@
 
 pub mod escalation;
 pub mod node;
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ mod attributes;
 mod node;
 mod rbac;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -8,6 +8,8 @@ mod controllers;
 mod reconcile;
 mod rules;
 mod system;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use serde_json::{Value, json};

@@ -110,14 +110,6 @@ fn spec_text<'a>(object: &'a Value, name: &str) -> &'a str {
     object.get("spec").map_or("", |spec| field(spec, name))
 }
 
-fn has_items(object: &Value, pointer: &str) -> bool {
-    match object.pointer(pointer) {
-        Some(Value::Array(items)) => !items.is_empty(),
-        Some(Value::Object(map)) => !map.is_empty(),
-        _ => false,
-    }
-}
-
 fn pod(node: &str, write: &Write<'_>) -> Verdict {
     match write.operation {
         Operation::Create => mirror_pod(node, write.object),
@@ -322,11 +314,6 @@ fn own_node(node: &str, write: &Write<'_>) -> Verdict {
     }
     match write.operation {
         Operation::Create => {
-            if has_items(write.object, "/spec/configSource") {
-                return Err(format!(
-                    "node {node:?} is not allowed to create pods with a non-nil configSource"
-                ));
-            }
             refuse_labels(
                 node,
                 &forbidden_labels(&Map::new(), labels(write.object)),
@@ -336,9 +323,9 @@ fn own_node(node: &str, write: &Write<'_>) -> Verdict {
         }
         Operation::Update => {
             refuse_owner(node, write)?;
-            let taints = |object: &Value| object.pointer("/spec/taints").cloned().filter(has_taint);
-            // Kubelets delete their own taints of registration only through the controllers.
-            if write.subresource.is_empty() && taints(write.old) != taints(write.object) {
+            let taints = |object: &Value| object.pointer("/spec/taints").cloned().filter(is_filled);
+            // Else a node could steer pods to itself that it was tainted to keep away.
+            if taints(write.old) != taints(write.object) {
                 return Err(format!("node {node:?} is not allowed to modify taints"));
             }
             let empty = Map::new();
@@ -355,8 +342,8 @@ fn own_node(node: &str, write: &Write<'_>) -> Verdict {
     }
 }
 
-fn has_taint(taints: &Value) -> bool {
-    taints.as_array().is_some_and(|taints| !taints.is_empty())
+fn is_filled(list: &Value) -> bool {
+    list.as_array().is_some_and(|items| !items.is_empty())
 }
 
 fn refuse_owner(node: &str, write: &Write<'_>) -> Verdict {
@@ -364,7 +351,7 @@ fn refuse_owner(node: &str, write: &Write<'_>) -> Verdict {
         object
             .pointer("/metadata/ownerReferences")
             .cloned()
-            .filter(has_taint)
+            .filter(is_filled)
     };
     if owners(write.old) == owners(write.object) {
         Ok(())
