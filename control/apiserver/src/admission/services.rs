@@ -1,0 +1,327 @@
+//! Addresses and node ports of Services.
+//!
+//! What is taken is an index of what is stored ([`Services::observe`]), never a record of its own that could differ from it.
+//! Whoever allocates holds the API server's lock for Services until the object is stored, so two cannot get the same.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use minicloud_api::field::{ErrorList, FieldError, Path};
+use minicloud_api::meta;
+use minicloud_api::status::ApiStatus;
+use serde_json::{Map, Value, json};
+
+use crate::config::ServiceRange;
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// By address: the Service, `namespace/name`.
+    addresses: HashMap<Ipv4Addr, String>,
+    /// By protocol and port.
+    ports: HashMap<(String, u16), String>,
+}
+
+/// Which addresses and node ports are taken, and by whom.
+#[derive(Debug)]
+pub struct Services {
+    range: ServiceRange,
+    ports: RangeInclusive<u16>,
+    taken: Mutex<Taken>,
+}
+
+impl Services {
+    pub(crate) fn new(range: ServiceRange, ports: RangeInclusive<u16>) -> Self {
+        Self { range, ports, taken: Mutex::default() }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a stored Service, or of its end.
+    pub(crate) fn observe(&self, namespace: &str, name: &str, service: Option<&Value>) {
+        let owner = format!("{namespace}/{name}");
+        let mut taken = self.taken();
+        taken.addresses.retain(|_, by| *by != owner);
+        taken.ports.retain(|_, by| *by != owner);
+        let Some(service) = service else { return };
+        for address in texts(service, "clusterIPs").iter().filter_map(|a| a.parse().ok()) {
+            taken.addresses.insert(address, owner.clone());
+        }
+        for port in service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(number) = node_port(port) {
+                taken.ports.insert((protocol(port), number), owner.clone());
+            }
+        }
+    }
+
+    /// Gives a new (`old` is `None`) or changed Service what it lacks; refuses what it may not have.
+    pub(crate) fn allocate(&self, namespace: &str, service: &mut Value, old: Option<&Value>) -> Result<(), ApiStatus> {
+        let name = meta::name(service).to_owned();
+        let owner = format!("{namespace}/{name}");
+        let mut errors = ErrorList::new();
+        let spec = meta::child_mut(meta::root_mut(service), "spec");
+        let kind = spec.get("type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
+        if kind == "ExternalName" {
+            let addressed = old.is_some_and(|o| o.pointer("/spec/type").and_then(Value::as_str) != Some("ExternalName"));
+            if addressed {
+                // The address goes back when the type changes.
+                for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+                    spec.remove(field);
+                }
+            }
+        } else {
+            self.address(spec, old, &owner, &mut errors);
+        }
+        self.node_ports(spec, &kind, old, &owner, &mut errors);
+        if errors.is_empty() { Ok(()) } else { Err(ApiStatus::invalid("", "Service", &name, &errors)) }
+    }
+
+    fn address(&self, spec: &mut Map<String, Value>, old: Option<&Value>, owner: &str, errors: &mut ErrorList) {
+        let text = |spec: &Map<String, Value>| {
+            let first = spec.get("clusterIPs").and_then(|l| l.get(0)).and_then(Value::as_str);
+            let one = spec.get("clusterIP").and_then(Value::as_str).filter(|a| !a.is_empty());
+            one.or(first).unwrap_or_default().to_owned()
+        };
+        let before = old.and_then(|o| o.get("spec")).and_then(Value::as_object).map(text).unwrap_or_default();
+        let mut wanted = text(spec);
+        if wanted.is_empty() {
+            wanted = before.clone();
+        }
+        if wanted.is_empty() {
+            match self.free_address() {
+                Some(address) => wanted = address.to_string(),
+                None => {
+                    errors.push(FieldError::internal(
+                        Path::new("spec").child("clusterIPs"),
+                        format!("failed to allocate a serviceIP: range is full ({})", self.range),
+                    ));
+                    return;
+                }
+            }
+        } else if wanted != "None" && wanted != before {
+            let path = Path::new("spec").child("clusterIPs");
+            let shown = json!([wanted]);
+            match wanted.parse::<Ipv4Addr>() {
+                Ok(address) if !self.range.contains(address) => errors.push(FieldError::invalid(
+                    path,
+                    shown,
+                    format!(
+                        "failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of \
+                         valid IPs is {}",
+                        self.range
+                    ),
+                )),
+                Ok(address) => {
+                    if self.taken().addresses.get(&address).is_some_and(|by| by != owner) {
+                        let why = format!("failed to allocate IP {wanted}: provided IP is already allocated");
+                        errors.push(FieldError::invalid(path, shown, why));
+                    }
+                }
+                Err(_) => {
+                    let path = path.index(0);
+                    errors.push(FieldError::invalid(path, wanted.clone(), "must be a valid IP address, (e.g. 10.9.8.7)"));
+                }
+            }
+        }
+        spec.insert("clusterIP".into(), wanted.clone().into());
+        spec.insert("clusterIPs".into(), json!([wanted]));
+        spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
+        spec.entry("ipFamilyPolicy").or_insert_with(|| "SingleStack".into());
+    }
+
+    /// A free address, searched from a random place on, so that an address is not given again soon after it became free.
+    fn free_address(&self) -> Option<Ipv4Addr> {
+        let taken = self.taken();
+        let usable = self.range.usable();
+        let begin = random() % usable;
+        // The first addresses of the range are kept for Services that choose their own (as 10.43.0.1 and .10).
+        let reserved = (usable / 16).clamp(1, 256).min(usable - 1);
+        let free = |n: &u32| !taken.addresses.contains_key(&self.range.address(*n));
+        let upper = (0..usable).map(|i| (begin + i) % usable).filter(|n| *n >= reserved).find(free);
+        upper.or_else(|| (1..reserved).find(free)).map(|n| self.range.address(n))
+    }
+
+    fn node_ports(
+        &self,
+        spec: &mut Map<String, Value>,
+        kind: &str,
+        old: Option<&Value>,
+        owner: &str,
+        errors: &mut ErrorList,
+    ) {
+        let wants = match kind {
+            "NodePort" => true,
+            "LoadBalancer" => spec.get("allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true),
+            _ => false,
+        };
+        let before: Vec<&Value> =
+            old.and_then(|o| o.pointer("/spec/ports")).and_then(Value::as_array).into_iter().flatten().collect();
+        let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) else { return };
+        let mut mine: Vec<(String, u16)> = Vec::new();
+        let explicit = matches!(kind, "NodePort" | "LoadBalancer");
+        for (i, port) in ports.iter_mut().enumerate() {
+            let same = before.iter().find(|b| b.get("port") == port.get("port") && protocol(b) == protocol(port));
+            let inherited = same.and_then(|b| node_port(b));
+            let Some(given) = node_port(port) else {
+                if !wants {
+                    continue;
+                }
+                let chosen = inherited
+                    .filter(|p| !mine.contains(&(protocol(port), *p)))
+                    .or_else(|| self.free_port(&protocol(port), &mine));
+                match chosen {
+                    Some(number) => {
+                        mine.push((protocol(port), number));
+                        if let Some(port) = port.as_object_mut() {
+                            port.insert("nodePort".into(), number.into());
+                        }
+                    }
+                    None => errors.push(FieldError::internal(
+                        Path::new("spec").child("ports").index(i).child("nodePort"),
+                        "failed to allocate a nodePort: range is full",
+                    )),
+                }
+                continue;
+            };
+            if !explicit {
+                // A Service that was NodePort gives its ports back; a new one may not name any (validation says so).
+                if inherited == Some(given)
+                    && let Some(port) = port.as_object_mut()
+                {
+                    port.remove("nodePort");
+                }
+                continue;
+            }
+            let path = Path::new("spec").child("ports").index(i).child("nodePort");
+            let key = (protocol(port), given);
+            if !self.ports.contains(&given) {
+                let why = format!(
+                    "provided port is not in the valid range. The range of valid ports is {}-{}",
+                    self.ports.start(),
+                    self.ports.end()
+                );
+                errors.push(FieldError::invalid(path, given, why));
+            } else if mine.contains(&key) {
+                errors.push(FieldError::duplicate(path, given));
+            } else if self.taken().ports.get(&key).is_some_and(|by| by != owner) {
+                errors.push(FieldError::invalid(path, given, "provided port is already allocated"));
+            }
+            mine.push(key);
+        }
+    }
+
+    fn free_port(&self, protocol: &str, mine: &[(String, u16)]) -> Option<u16> {
+        let taken = self.taken();
+        let (first, last) = (u32::from(*self.ports.start()), u32::from(*self.ports.end()));
+        let count = (last + 1).saturating_sub(first);
+        if count == 0 {
+            return None;
+        }
+        let begin = random() % count;
+        (0..count)
+            .filter_map(|i| u16::try_from(first + (begin + i) % count).ok())
+            .map(|number| (protocol.to_owned(), number))
+            .find(|key| !taken.ports.contains_key(key) && !mine.contains(key))
+            .map(|(_, number)| number)
+    }
+}
+
+fn random() -> u32 {
+    let bytes = uuid::Uuid::new_v4().into_bytes();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn protocol(port: &Value) -> String {
+    port.get("protocol").and_then(Value::as_str).unwrap_or("TCP").to_owned()
+}
+
+fn node_port(port: &Value) -> Option<u16> {
+    port.get("nodePort").and_then(Value::as_u64).filter(|p| *p > 0).and_then(|p| u16::try_from(p).ok())
+}
+
+fn texts(service: &Value, field: &str) -> Vec<String> {
+    let list = service.get("spec").and_then(|s| s.get(field)).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn services() -> Services {
+        Services::new("10.43.0.0/28".parse().unwrap(), 30000..=30002)
+    }
+
+    fn service(name: &str, kind: &str, ports: usize) -> Value {
+        let ports: Vec<Value> = (0..ports).map(|p| json!({"port": 80 + p, "protocol": "TCP"})).collect();
+        json!({"metadata": {"name": name, "namespace": "a"}, "spec": {"type": kind, "ports": ports}})
+    }
+
+    fn put(services: &Services, name: &str, mut value: Value) -> Result<Value, String> {
+        services.allocate("a", &mut value, None).map_err(|e| e.message)?;
+        services.observe("a", name, Some(&value));
+        Ok(value)
+    }
+
+    #[test]
+    fn addresses_are_unique_and_come_back() {
+        let services = services();
+        let mut seen = std::collections::HashSet::new();
+        for i in 0..13 {
+            let made = put(&services, &format!("s{i}"), service(&format!("s{i}"), "ClusterIP", 1)).unwrap();
+            assert!(seen.insert(made["spec"]["clusterIP"].as_str().unwrap().to_owned()));
+        }
+        // The first is kept for those that ask for it by name.
+        assert!(!seen.contains("10.43.0.1"));
+        assert!(put(&services, "full", service("full", "ClusterIP", 1)).unwrap_err().contains("range is full"));
+        services.observe("a", "s3", None);
+        assert!(put(&services, "again", service("again", "ClusterIP", 1)).is_ok());
+    }
+
+    #[test]
+    fn wishes_are_checked() {
+        let services = services();
+        let check = |ip: &str, expect: &str| {
+            let mut wish = service("w", "ClusterIP", 1);
+            wish["spec"]["clusterIP"] = ip.into();
+            let got = services.allocate("a", &mut wish, None).map_err(|e| e.message).err().unwrap_or_default();
+            assert!(got.contains(expect) && (expect.is_empty() == got.is_empty()), "{ip}: {got}");
+        };
+        put(&services, "x", {
+            let mut x = service("x", "ClusterIP", 1);
+            x["spec"]["clusterIP"] = "10.43.0.1".into();
+            x
+        })
+        .unwrap();
+        check("None", "");
+        check("10.43.0.2", "");
+        check("10.43.0.1", "provided IP is already allocated");
+        check("10.44.0.1", "not in the valid range");
+        check("zzz", "must be a valid IP address");
+    }
+
+    #[test]
+    fn node_ports_are_unique_and_kept() {
+        let services = services();
+        let made = put(&services, "n", service("n", "NodePort", 2)).unwrap();
+        let ports = |v: &Value| -> Vec<u64> {
+            v["spec"]["ports"].as_array().unwrap().iter().filter_map(|p| p["nodePort"].as_u64()).collect()
+        };
+        assert_eq!(ports(&made).len(), 2);
+        let mut bare = service("n", "NodePort", 2);
+        services.allocate("a", &mut bare, Some(&made)).unwrap();
+        assert_eq!(ports(&bare), ports(&made));
+        assert_eq!(bare["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+        assert!(put(&services, "m", service("m", "NodePort", 2)).unwrap_err().contains("range is full"));
+        let mut plain = made.clone();
+        plain["spec"]["type"] = "ClusterIP".into();
+        services.allocate("a", &mut plain, Some(&made)).unwrap();
+        assert!(ports(&plain).is_empty());
+        let mut far = service("f", "NodePort", 1);
+        far["spec"]["ports"][0]["nodePort"] = 80.into();
+        assert!(services.allocate("a", &mut far, None).unwrap_err().message.contains("30000-30002"));
+    }
+}

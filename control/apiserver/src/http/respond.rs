@@ -1,0 +1,77 @@
+//! Answers: JSON, text and `Status` objects with the headers that Kubernetes sends.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use minicloud_api::status::ApiStatus;
+use serde_json::Value;
+
+use super::body::Body;
+
+/// An answer of the API server.
+pub type Answer = Response<Body>;
+
+/// JSON that is already bytes.
+pub fn json_bytes(code: u16, body: impl Into<Body>) -> Answer {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    answer
+}
+
+/// A JSON value.
+pub fn json(code: u16, value: &Value) -> Answer {
+    json_bytes(code, value.to_string())
+}
+
+/// Plain text.
+pub fn text(code: u16, body: impl Into<Bytes>) -> Answer {
+    let mut answer = json_bytes(code, body.into());
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}
+
+/// The answer of a path that nothing is behind, as Go's HTTP server says it.
+pub fn no_page() -> Answer {
+    text(404, "404 page not found\n")
+}
+
+/// A refusal.
+pub fn status(status: &ApiStatus) -> Answer {
+    let mut answer = json(status.code, &status.to_value());
+    if let Some(seconds) = status.retry_after_seconds() {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status.code == 401 {
+        answer.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"minicloud\""));
+    }
+    answer
+}
+
+/// A `Warning` header as RFC 7234 and Kubernetes write it; what cannot be in a header is left out.
+pub fn warning(text: &str) -> Option<HeaderValue> {
+    let quoted: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .flat_map(|c| match c {
+            '"' | '\\' => vec!['\\', c],
+            c => vec![c],
+        })
+        .collect();
+    HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()).ok()
+}
+
+/// Indents a JSON answer when the client asked for it with `pretty`.
+pub fn indent(body: &[u8]) -> Bytes {
+    match serde_json::from_slice::<Value>(body).and_then(|v| serde_json::to_vec_pretty(&v)) {
+        Ok(mut pretty) => {
+            pretty.push(b'\n');
+            pretty.into()
+        }
+        Err(_) => Bytes::copy_from_slice(body),
+    }
+}

@@ -1,0 +1,316 @@
+//! `pods/log`, `exec`, `attach` and `portforward`: passed on to the node agent, byte for byte both ways.
+//!
+//! The agent is reached at the address that its Node object names, and must show a certificate of the cluster's CA for that
+//! node's name; it trusts our client certificate. Whatever a pod's node answers can hurt nobody but the one who asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyDataStream, Empty};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use minicloud_api::meta;
+use minicloud_api::status::ApiStatus;
+use minicloud_auth::authz::Attributes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsConnector;
+
+use crate::api::Api;
+use crate::http::body::{Body, BodyError};
+use crate::http::respond::Answer;
+use crate::http::service::Call;
+use crate::path::ResourceRequest;
+use crate::query::Query;
+use crate::registry::Resource;
+
+/// How long the agent may take to be reached and to begin its answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) async fn serve(
+    api: &Arc<Api>,
+    call: &mut Call,
+    resource: &Resource,
+    wanted: &ResourceRequest,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Result<Answer, ApiStatus> {
+    // A WebSocket begins with GET, but what it does is what POST does.
+    if wanted.subresource != "log" && call.parts.method == Method::GET {
+        api.authorizer.require(
+            &Attributes::resource(&call.user, "create", "", "pods")
+                .subresource(&wanted.subresource)
+                .in_namespace(&wanted.namespace)
+                .named(&wanted.name),
+        )?;
+    }
+    let pod = api.object(resource, &wanted.namespace, &wanted.name)?;
+    let target = target(&pod, wanted, &call.query)?;
+    let node_name = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+    if node_name.is_empty() {
+        return Err(ApiStatus::bad_request(format!("pod {} does not have a host assigned", wanted.name)));
+    }
+    let node = api.find("", "nodes", "", node_name).ok_or_else(|| ApiStatus::not_found("", "nodes", node_name))?;
+    let (address, port) = endpoint(&node)
+        .ok_or_else(|| ApiStatus::internal(format!("node {node_name:?} has no address yet; its agent reports one when it runs")))?;
+    let upgrade = call.parts.headers.contains_key(UPGRADE);
+    if !upgrade && wanted.subresource != "log" {
+        return Err(ApiStatus::bad_request("Upgrade request required"));
+    }
+    let (mut sender, connection) = connect(api, node_name, &address, port)
+        .await
+        .map_err(|e| ApiStatus::internal(format!("error dialing backend: {e}")))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a connection to a node agent ended early");
+        }
+    });
+    let mut request = Request::new(Empty::<bytes::Bytes>::new());
+    call.parts.method.clone_into(request.method_mut());
+    *request.uri_mut() = target.parse().map_err(|_| ApiStatus::bad_request("the request cannot be passed on to the node"))?;
+    *request.headers_mut() = passed_on(&call.parts.headers, upgrade);
+    if let Ok(host) = format!("{node_name}:{port}").parse() {
+        request.headers_mut().insert(HOST, host);
+    }
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request))
+        .await
+        .map_err(|_| ApiStatus::timeout("the node agent did not answer in time"))?
+        .map_err(|e| ApiStatus::internal(format!("error talking to the node agent: {e}")))?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade {
+        return Ok(join(call, answer, permit, api));
+    }
+    Ok(pass_back(answer, permit))
+}
+
+/// Joins the client's connection and the agent's once both have switched protocols.
+fn join(call: &mut Call, mut answer: Response<Incoming>, permit: Option<OwnedSemaphorePermit>, api: &Api) -> Answer {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.extensions = std::mem::take(&mut call.parts.extensions);
+    let client = hyper::upgrade::on(Request::from_parts(parts, ()));
+    let agent = hyper::upgrade::on(&mut answer);
+    let mut ending = api.ending();
+    tokio::spawn(async move {
+        let _permit = permit;
+        let (client, agent) = match tokio::try_join!(client, agent) {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::debug!(%error, "a stream to a pod could not be joined");
+                return;
+            }
+        };
+        let (mut client, mut agent) = (TokioIo::new(client), TokioIo::new(agent));
+        tokio::select! {
+            result = tokio::io::copy_bidirectional(&mut client, &mut agent) => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a stream to a pod broke off");
+                }
+            }
+            _ = ending.wait_for(|ending| *ending) => {}
+        }
+    });
+    let mut switched = Response::new(Body::empty());
+    *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *switched.headers_mut() = std::mem::take(answer.headers_mut());
+    switched
+}
+
+fn pass_back(answer: Response<Incoming>, permit: Option<OwnedSemaphorePermit>) -> Answer {
+    let (parts, incoming) = answer.into_parts();
+    let stream = BodyDataStream::new(incoming).map(move |piece| {
+        let _held = &permit;
+        piece.map_err(BodyError::from)
+    });
+    let mut passed = Response::new(Body::Stream(stream.boxed()));
+    *passed.status_mut() = parts.status;
+    for name in [http::header::CONTENT_TYPE, http::header::CACHE_CONTROL] {
+        if let Some(value) = parts.headers.get(&name) {
+            passed.headers_mut().insert(name, value.clone());
+        }
+    }
+    passed
+}
+
+type Connection = hyper::client::conn::http1::Connection<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>, Empty<bytes::Bytes>>;
+type Sender = hyper::client::conn::http1::SendRequest<Empty<bytes::Bytes>>;
+
+async fn connect(api: &Api, node: &str, address: &str, port: u16) -> Result<(Sender, Connection), BodyError> {
+    let tls = api.config.agent_tls.clone().ok_or("this server has no client certificate for node agents")?;
+    let dial = async {
+        let stream = TcpStream::connect((address, port)).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(node.to_owned())?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await?;
+        Ok::<_, BodyError>(hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?)
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, dial).await.map_err(|_| format!("dial tcp {address}:{port}: i/o timeout"))?
+}
+
+/// Hop-by-hop headers and credentials stay here; those of an upgrade go along.
+fn passed_on(headers: &HeaderMap, upgrade: bool) -> HeaderMap {
+    let mut out = HeaderMap::new();
+    for (name, value) in headers {
+        let goes = match name.as_str() {
+            "connection" | "upgrade" => upgrade,
+            name => name.starts_with("sec-websocket-") || name == "x-stream-protocol-version" || name == "accept",
+        };
+        if goes {
+            out.append(HeaderName::clone(name), value.clone());
+        }
+    }
+    if !upgrade {
+        out.remove(CONNECTION);
+    }
+    out
+}
+
+/// Address and port of a node's agent.
+fn endpoint(node: &Value) -> Option<(String, u16)> {
+    let addresses = node.pointer("/status/addresses")?.as_array()?;
+    let of = |kind: &str| {
+        addresses
+            .iter()
+            .find(|a| a.get("type").and_then(Value::as_str) == Some(kind))
+            .and_then(|a| a.get("address")?.as_str())
+            .map(str::to_owned)
+    };
+    let address = of("InternalIP").or_else(|| of("ExternalIP")).or_else(|| of("Hostname"))?;
+    let port = node
+        .pointer("/status/daemonEndpoints/kubeletEndpoint/Port")
+        .and_then(Value::as_u64)
+        .and_then(|p| u16::try_from(p).ok())
+        .filter(|p| *p > 0)
+        .unwrap_or(10250);
+    Some((address, port))
+}
+
+/// Path and query of the agent's endpoint. Pure.
+fn target(pod: &Value, wanted: &ResourceRequest, query: &Query) -> Result<String, ApiStatus> {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let mut parameters: Vec<String> = Vec::new();
+    let mut copy = |from: &str, to: &str| {
+        for value in query.all(from) {
+            parameters.push(format!("{to}={}", encode(value)));
+        }
+    };
+    let (namespace, name) = (&wanted.namespace, &wanted.name);
+    let path = match wanted.subresource.as_str() {
+        "log" => {
+            for field in ["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"] {
+                copy(field, field);
+            }
+            log_options(query)?;
+            format!("/containerLogs/{namespace}/{name}/{}", container(pod, query)?)
+        }
+        "portforward" => {
+            copy("ports", "port");
+            format!("/portForward/{namespace}/{name}")
+        }
+        kind => {
+            copy("command", "command");
+            for (from, to) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+                if query.flag(from) {
+                    parameters.push(format!("{to}=1"));
+                }
+            }
+            format!("/{kind}/{namespace}/{name}/{}", container(pod, query)?)
+        }
+    };
+    Ok(if parameters.is_empty() { path } else { format!("{path}?{}", parameters.join("&")) })
+}
+
+fn log_options(query: &Query) -> Result<(), ApiStatus> {
+    use minicloud_api::field::{FieldError, Path};
+    let mut errors = Vec::new();
+    for (field, least) in [("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1)] {
+        if query.integer(field)?.is_some_and(|v| v < least) {
+            let why = if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
+            errors.push(FieldError::invalid(Path::new(field), query.get(field).unwrap_or_default(), why));
+        }
+    }
+    if query.non_empty("sinceSeconds").is_some() && query.non_empty("sinceTime").is_some() {
+        errors.push(FieldError::forbidden(Path::root(), "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiStatus::invalid("", "PodLogOptions", "", &errors.into())) }
+}
+
+/// The container that is meant: the one named, the default one, or the only one.
+fn container(pod: &Value, query: &Query) -> Result<String, ApiStatus> {
+    let names = |list: &str| -> Vec<String> {
+        let containers = pod.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
+        containers.into_iter().flatten().filter_map(|c| c.get("name")?.as_str()).map(str::to_owned).collect()
+    };
+    let main = names("containers");
+    let init = names("initContainers");
+    let name = meta::name(pod);
+    if let Some(wanted) = query.non_empty("container") {
+        let known = main.iter().chain(&init).any(|c| c == wanted) || names("ephemeralContainers").iter().any(|c| c == wanted);
+        return if known {
+            Ok(wanted.to_owned())
+        } else {
+            Err(ApiStatus::bad_request(format!("container {wanted} is not valid for pod {name}")))
+        };
+    }
+    let default = meta::annotation(pod, "kubectl.kubernetes.io/default-container").filter(|c| main.iter().any(|m| m == c));
+    match (default, main.as_slice()) {
+        (Some(default), _) => Ok(default.to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(ApiStatus::bad_request(format!("pod {name} has no containers"))),
+        (None, many) => {
+            let mut text =
+                format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
+            if !init.is_empty() {
+                text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
+            }
+            Err(ApiStatus::bad_request(text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::Verb;
+    use serde_json::json;
+
+    #[test]
+    fn targets() {
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
+        let check = |subresource: &str, query: &str, expect: Result<&str, u16>| {
+            let wanted = ResourceRequest {
+                verb: Verb::Create,
+                group: String::new(),
+                version: "v1".into(),
+                namespace: "n".into(),
+                resource: "pods".into(),
+                name: "p".into(),
+                subresource: subresource.into(),
+                rest: String::new(),
+            };
+            let got = target(&pod, &wanted, &Query::parse(query)).map_err(|e| e.code);
+            assert_eq!(got.as_deref().map_err(|e| *e), expect, "{subresource} {query}");
+        };
+        check("log", "container=a&follow=true&tailLines=5", Ok("/containerLogs/n/p/a?follow=true&tailLines=5"));
+        check("log", "", Err(400));
+        check("log", "container=zz", Err(400));
+        check("log", "container=a&tailLines=-1", Err(422));
+        check("exec", "container=b&command=sh&command=-c&command=a%20b&stdin=1&stdout=true&tty=false",
+            Ok("/exec/n/p/b?command=sh&command=%2Dc&command=a%20b&input=1&output=1"));
+        check("portforward", "ports=80", Ok("/portForward/n/p?port=80"));
+        check("portforward", "", Ok("/portForward/n/p"));
+    }
+
+    #[test]
+    fn endpoints() {
+        let node = json!({"status": {"addresses": [{"type": "Hostname", "address": "h"}, {"type": "InternalIP", "address": "10.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 1234}}}});
+        assert_eq!(endpoint(&node), Some(("10.0.0.1".into(), 1234)));
+        assert_eq!(endpoint(&json!({"status": {"addresses": [{"type": "Hostname", "address": "h"}]}})), Some(("h".into(), 10250)));
+        assert_eq!(endpoint(&json!({})), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! What update and patch share: read, make the new object, judge it, compare and swap.
+
+use std::sync::Arc;
+
+use minicloud_api::meta;
+use minicloud_api::status::ApiStatus;
+use minicloud_api::user::UserInfo;
+use minicloud_store::StoreError;
+use serde_json::Value;
+
+use super::deletion;
+use crate::admission;
+use crate::api::Api;
+use crate::objects::{self, Written};
+use crate::registry::Resource;
+use crate::strategy::{self, Part};
+
+/// How often a write that names no version is tried against concurrent writers.
+const ATTEMPTS: usize = 16;
+
+/// What is to be changed.
+pub(crate) struct Change<'a> {
+    pub(crate) user: &'a UserInfo,
+    pub(crate) resource: &'a Arc<Resource>,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) part: Part,
+    pub(crate) dry_run: bool,
+    /// Skips what only guards against clients: for the server's own writes.
+    pub(crate) trusted: bool,
+}
+
+/// Changes one object: `make` gives the wished object for the present one, decoded. It is called again when another writer
+/// was faster, unless the wished object names the version that it is based on.
+pub(crate) async fn apply<F>(api: &Arc<Api>, change: &Change<'_>, mut make: F) -> Result<Written, ApiStatus>
+where
+    F: FnMut(&Value) -> Result<Value, ApiStatus> + Send,
+{
+    let (resource, name) = (change.resource, change.name);
+    let key = resource.key(change.namespace, name);
+    let missing = || ApiStatus::not_found(&resource.group, &resource.plural, name);
+    let _held = admission::hold(api, resource).await;
+    for _ in 0..ATTEMPTS {
+        let entry = api.store.get(&key).ok_or_else(missing)?;
+        let old = objects::decode(resource, &entry.value, entry.mod_revision)?;
+        let mut new = make(&old)?;
+        let based_on = check_identity(change, &new, &old)?;
+        fit(change, &mut new, &old)?;
+        strategy::default(resource, &mut new);
+        if !change.trusted {
+            admission::update(api, change.user, resource, change.namespace, &mut new, &old, change.part)?;
+        }
+        if !change.trusted {
+            strategy::prepare_update(resource, &mut new, &old, change.part);
+            admission::finish_update(api, resource, &mut new, change.part);
+        }
+        keep_system_fields(&mut new, &old);
+        let errors = strategy::validate_update(resource, &new, &old, change.part);
+        if !errors.is_empty() && !change.trusted {
+            return Err(ApiStatus::invalid(&resource.group, &resource.kind, name, &errors));
+        }
+        if !change.trusted {
+            admission::validate_update(api, change.user, resource, change.namespace, &new, &old, change.part)?;
+        }
+        let gone = deletion::ends_with_update(resource, &new, &old);
+        let bytes = objects::encode(resource, &mut new);
+        if change.dry_run {
+            return Ok(Written { bytes, revision: entry.mod_revision });
+        }
+        let result = if gone {
+            api.store_delete(resource, &key, entry.mod_revision).await.map(|revision| Written { bytes, revision })
+        } else if bytes == entry.value {
+            // Nothing changed: no write, no event, the same version, as in Kubernetes.
+            return Ok(Written { bytes, revision: entry.mod_revision });
+        } else {
+            api.store_update(resource, &key, bytes, entry.mod_revision).await
+        };
+        match result {
+            Ok(written) => return Ok(written),
+            Err(StoreError::Conflict { .. }) if !based_on => {}
+            Err(error) => return Err(objects::store_error(resource, name, error)),
+        }
+    }
+    Err(ApiStatus::modified(&resource.group, &resource.plural, name))
+}
+
+/// Name, uid and version of the wished object against the present one. True when the wished object names its version.
+fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<bool, ApiStatus> {
+    let resource = change.resource;
+    let given = meta::name(new);
+    if given != change.name {
+        return Err(ApiStatus::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            change.name
+        )));
+    }
+    let (uid, present) = (meta::uid(new), meta::uid(old));
+    if !uid.is_empty() && uid != present {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {present}");
+        return Err(ApiStatus::conflict(&resource.group, &resource.plural, change.name, &why));
+    }
+    match meta::resource_version(new) {
+        "" | "0" if resource.unconditional_update || change.trusted => Ok(false),
+        "" | "0" => {
+            let path = minicloud_api::field::Path::new("metadata").child("resourceVersion");
+            let error = minicloud_api::field::FieldError::invalid(path, 0, "must be specified for an update");
+            Err(ApiStatus::invalid(&resource.group, &resource.kind, change.name, &vec![error].into()))
+        }
+        version if version == meta::resource_version(old) => Ok(true),
+        version => {
+            crate::query::parse_revision(version)?;
+            Err(ApiStatus::modified(&resource.group, &resource.plural, change.name))
+        }
+    }
+}
+
+fn fit(change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), ApiStatus> {
+    super::create::fit_namespace(change.resource, new, change.namespace)?;
+    keep_system_fields(new, old);
+    if !change.trusted && change.part == Part::Main && meta::is_deleting(old) {
+        let known: Vec<&str> = meta::finalizers(old).collect();
+        let added: Vec<&str> = meta::finalizers(new).filter(|f| !known.contains(f)).collect();
+        if !added.is_empty() {
+            let path = minicloud_api::field::Path::new("metadata").child("finalizers");
+            let error = minicloud_api::field::FieldError::forbidden(
+                path,
+                format!("no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"),
+            );
+            let (resource, name) = (change.resource, change.name);
+            return Err(ApiStatus::invalid(&resource.group, &resource.kind, name, &vec![error].into()));
+        }
+    }
+    Ok(())
+}
+
+/// What belongs to the server stays as it was.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    let kept = old.get("metadata");
+    let metadata = meta::metadata_mut(new);
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        match kept.and_then(|m| m.get(field)) {
+            Some(value) => metadata.insert(field.into(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+}

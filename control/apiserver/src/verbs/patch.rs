@@ -1,0 +1,84 @@
+//! PATCH: JSON patch, JSON merge patch, strategic merge patch.
+
+use std::sync::Arc;
+
+use minicloud_api::status::ApiStatus;
+use minicloud_validation::patch::{self as formats, PatchError};
+use serde_json::Value;
+
+use super::{change, output};
+use crate::api::Api;
+use crate::http::respond::Answer;
+use crate::http::service::Call;
+use crate::negotiate::{self, PatchType};
+use crate::path::ResourceRequest;
+use crate::query::WriteOptions;
+use crate::registry::Resource;
+use crate::strategy::{self, Part};
+
+pub(crate) async fn patch(
+    api: &Arc<Api>,
+    call: &mut Call,
+    resource: &Arc<Resource>,
+    wanted: &ResourceRequest,
+    body: &[u8],
+    part: Part,
+) -> Result<Answer, ApiStatus> {
+    negotiate::object_form(&call.parts.headers)?;
+    let kind = negotiate::patch_type(&call.parts.headers, resource.is_custom())?;
+    let options = WriteOptions::from_query(&call.query, "PatchOptions")?;
+    let patch: Value = serde_json::from_slice(body)
+        .map_err(|e| ApiStatus::bad_request(format!("error decoding patch: {e}")))?;
+    let core;
+    let stored = if resource.converts_events {
+        core = api.registry.built_in("", "events").ok_or_else(|| ApiStatus::internal("events are not served"))?;
+        &core
+    } else {
+        resource
+    };
+    let mut unknown = Vec::new();
+    let wish = change::Change {
+        user: &call.user,
+        resource: stored,
+        namespace: &wanted.namespace,
+        name: &wanted.name,
+        part,
+        dry_run: options.dry_run,
+        trusted: false,
+    };
+    let written = change::apply(api, &wish, |old: &Value| {
+        let mut base = old.clone();
+        if resource.converts_events {
+            crate::subresources::events::from_core(&mut base);
+        }
+        let mut patched = apply(resource, kind, &base, &patch)?;
+        if resource.converts_events {
+            crate::subresources::events::to_core(&mut patched);
+        }
+        let (value, fields) = strategy::decode(stored, patched)?;
+        unknown = strategy::judge_unknown(stored, fields, options.field_validation)?;
+        Ok(value)
+    })
+    .await?;
+    for text in unknown {
+        call.warn(text);
+    }
+    output::object(call, resource, 200, &written.bytes, written.revision)
+}
+
+/// Applies a patch; what went wrong comes as Kubernetes' refusal.
+pub(crate) fn apply(resource: &Resource, kind: PatchType, old: &Value, patch: &Value) -> Result<Value, ApiStatus> {
+    let patched = match kind {
+        PatchType::Json => formats::json_patch(old, patch),
+        PatchType::Merge => formats::merge_patch(old, patch),
+        PatchType::Strategic => {
+            // Events of events.k8s.io have their own shape; every other row is its own.
+            formats::strategic_merge_patch(old, patch, &resource.group, &resource.version, &resource.kind)
+        }
+    };
+    patched.map_err(|error| match error {
+        PatchError::Malformed(message) => ApiStatus::bad_request(message),
+        PatchError::Unprocessable(message) => ApiStatus::new(422, "Invalid", message),
+        PatchError::TooLarge(message) => ApiStatus::too_large(message),
+    })
+}
