@@ -49,6 +49,13 @@ impl Backoff {
         self.step(now, now);
     }
 
+    /// As [`Backoff::fail`], beginning with a second: for what is cheap to try and mostly mends itself soon.
+    pub fn fail_soon(&mut self, now: Timestamp) {
+        let fresh = self.last.is_none_or(|last| elapsed(last, now) > RESET);
+        self.delay = if fresh { Duration::from_secs(1) } else { (self.delay * 2).min(MAX) };
+        self.last = Some(now);
+    }
+
     /// When a thing noted by [`Backoff::fail`] may be tried again, if that is after `now`.
     pub fn retry_at(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.last? + self.delay;

@@ -123,7 +123,7 @@ pub(super) fn phase(world: &World<'_>, terminal: bool) -> &'static str {
 
 fn terminated(world: &World<'_>, container: &ObservedContainer) -> Option<ContainerStateTerminated> {
     let ContainerState::Exited { started_at, finished_at, exit_code, reason, message } = &container.state else { return None };
-    let text = world.memory.messages.get(&container.id).unwrap_or(message);
+    let text = world.memory.messages.get(&container.id).filter(|m| !m.is_empty()).unwrap_or(message);
     let reason = match reason.as_str() {
         "" if *exit_code == 0 => "Completed",
         "" => "Error",
