@@ -19,19 +19,31 @@ enum Step<'a> {
 
 impl<'a> At<'a> {
     pub(crate) const fn root(name: &'a str) -> At<'a> {
-        At { parent: None, step: Step::Field(name) }
+        At {
+            parent: None,
+            step: Step::Field(name),
+        }
     }
 
     pub(crate) const fn child(&'a self, name: &'a str) -> At<'a> {
-        At { parent: Some(self), step: Step::Field(name) }
+        At {
+            parent: Some(self),
+            step: Step::Field(name),
+        }
     }
 
     pub(crate) const fn index(&'a self, index: usize) -> At<'a> {
-        At { parent: Some(self), step: Step::Index(index) }
+        At {
+            parent: Some(self),
+            step: Step::Index(index),
+        }
     }
 
     pub(crate) const fn key(&'a self, key: &'a str) -> At<'a> {
-        At { parent: Some(self), step: Step::Key(key) }
+        At {
+            parent: Some(self),
+            step: Step::Key(key),
+        }
     }
 
     pub(crate) fn path(&self) -> Path {
@@ -53,7 +65,12 @@ impl<'a> At<'a> {
     }
 
     /// One error for each complaint of a rule of [`minicloud_api::names`].
-    pub(crate) fn complain(&self, errors: &mut ErrorList, value: impl Into<Value>, complaints: Vec<String>) {
+    pub(crate) fn complain(
+        &self,
+        errors: &mut ErrorList,
+        value: impl Into<Value>,
+        complaints: Vec<String>,
+    ) {
         if complaints.is_empty() {
             return;
         }
@@ -71,7 +88,12 @@ impl<'a> At<'a> {
         errors.push(FieldError::forbidden(self.path(), detail));
     }
 
-    pub(crate) fn unsupported(&self, errors: &mut ErrorList, value: impl Into<Value>, supported: &[&str]) {
+    pub(crate) fn unsupported(
+        &self,
+        errors: &mut ErrorList,
+        value: impl Into<Value>,
+        supported: &[&str],
+    ) {
         errors.push(FieldError::not_supported(self.path(), value, supported));
     }
 

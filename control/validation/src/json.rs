@@ -42,7 +42,10 @@ impl Get for Value {
     }
 
     fn own_entries(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), v))
+        self.as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.as_str(), v))
     }
 }
 
@@ -124,7 +127,9 @@ impl Set for Value {
     }
 
     fn items_mut(&mut self, name: &str) -> std::slice::IterMut<'_, Value> {
-        self.get_mut(name).and_then(Value::as_array_mut).map_or([].iter_mut(), |items| items.iter_mut())
+        self.get_mut(name)
+            .and_then(Value::as_array_mut)
+            .map_or([].iter_mut(), |items| items.iter_mut())
     }
 
     fn some(&mut self, name: &str) -> Option<&mut Value> {
@@ -139,7 +144,9 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
             x.iter().all(|(k, v)| same(v, y.get(k).unwrap_or(&NULL)))
                 && y.iter().all(|(k, v)| x.contains_key(k) || same(v, &NULL))
         }
-        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+        (Value::Array(x), Value::Array(y)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
+        }
         (Value::Null, other) | (other, Value::Null) => match other {
             Value::Null => true,
             Value::String(text) => text.is_empty(),

@@ -104,7 +104,10 @@ impl Common {
 
     /// The same without a namespace.
     pub(crate) const fn cluster() -> Self {
-        Self { namespaced: false, ..Self::namespaced() }
+        Self {
+            namespaced: false,
+            ..Self::namespaced()
+        }
     }
 }
 
@@ -253,8 +256,12 @@ pub fn rules(group: &str, version: &str, kind: &str) -> Option<&'static dyn Kind
         ("authentication.k8s.io", "v1", "TokenRequest") => &review::TokenRequest,
         ("authentication.k8s.io", "v1", "SelfSubjectReview") => &review::SelfSubjectReview,
         ("authorization.k8s.io", "v1", "SubjectAccessReview") => &review::SubjectAccessReview,
-        ("authorization.k8s.io", "v1", "SelfSubjectAccessReview") => &review::SelfSubjectAccessReview,
-        ("authorization.k8s.io", "v1", "LocalSubjectAccessReview") => &review::LocalSubjectAccessReview,
+        ("authorization.k8s.io", "v1", "SelfSubjectAccessReview") => {
+            &review::SelfSubjectAccessReview
+        }
+        ("authorization.k8s.io", "v1", "LocalSubjectAccessReview") => {
+            &review::LocalSubjectAccessReview
+        }
         ("authorization.k8s.io", "v1", "SelfSubjectRulesReview") => &review::SelfSubjectRulesReview,
         ("policy", "v1", "Eviction") => &review::Eviction,
         (_, _, "DeleteOptions") => &review::DeleteOptions,

@@ -60,7 +60,9 @@ pub fn strategic_merge_patch(
 ) -> Result<Value, PatchError> {
     let Some(rules) = crate::rules(group, version, kind) else {
         let kind = format!("{group}/{version}, Kind={kind}");
-        return Err(PatchError::Unprocessable(format!("strategic merge patch is not supported for {kind}")));
+        return Err(PatchError::Unprocessable(format!(
+            "strategic merge patch is not supported for {kind}"
+        )));
     };
     strategic::apply(original, object(patch)?, rules.shape())
 }
@@ -74,6 +76,8 @@ fn object(patch: &Value) -> Result<&serde_json::Map<String, Value>, PatchError> 
             Value::Bool(_) => "bool",
             _ => "null",
         };
-        PatchError::Malformed(format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"))
+        PatchError::Malformed(format!(
+            "json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+        ))
     })
 }

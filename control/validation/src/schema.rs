@@ -61,7 +61,10 @@ impl Struct {
 
     fn entry(&self, name: &str) -> Option<&(&'static str, Ty)> {
         let fields = self.fields();
-        fields.binary_search_by(|(field, _)| (*field).cmp(name)).ok().and_then(|i| fields.get(i))
+        fields
+            .binary_search_by(|(field, _)| (*field).cmp(name))
+            .ok()
+            .and_then(|i| fields.get(i))
     }
 
     /// All fields by their JSON names, sorted.

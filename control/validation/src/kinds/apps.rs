@@ -15,7 +15,11 @@ const STATUS: At<'static> = At::root("status");
 pub(super) struct Deployment;
 
 impl Rules for Deployment {
-    const COMMON: Common = Common { status: true, generation: true, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        status: true,
+        generation: true,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::apps::v1::Deployment);
 
     fn default(value: &mut Value) {
@@ -39,7 +43,8 @@ impl Rules for Deployment {
     }
 
     fn status_update(new: &mut Value, old: &Value) {
-        new.object("metadata").copy_from(old.at("metadata"), "labels");
+        new.object("metadata")
+            .copy_from(old.at("metadata"), "labels");
     }
 
     fn changed(new: &Value, old: &Value) -> bool {
@@ -51,14 +56,19 @@ impl Rules for Deployment {
         let spec = value.at("spec");
         workload(spec, errors);
         strategy(spec, &SPEC.child("strategy"), errors);
-        for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
+        for field in [
+            "minReadySeconds",
+            "revisionHistoryLimit",
+            "progressDeadlineSeconds",
+        ] {
             not_negative(spec, field, &SPEC, errors);
         }
         if let Some(deadline) = spec.int("progressDeadlineSeconds")
             && deadline <= spec.int("minReadySeconds").unwrap_or(0)
         {
             let detail = "must be greater than minReadySeconds";
-            SPEC.child("progressDeadlineSeconds").invalid(errors, deadline, detail);
+            SPEC.child("progressDeadlineSeconds")
+                .invalid(errors, deadline, detail);
         }
     }
 
@@ -67,13 +77,21 @@ impl Rules for Deployment {
     }
 
     fn check_status(new: &Value, old: &Value, errors: &mut ErrorList) {
-        counts(new.at("status"), &["updatedReplicas", "readyReplicas", "availableReplicas"], errors);
+        counts(
+            new.at("status"),
+            &["updatedReplicas", "readyReplicas", "availableReplicas"],
+            errors,
+        );
         let count = |v: &Value| v.at("status").int("collisionCount");
         if let Some(before) = count(old)
             && count(new).is_none_or(|now| now < before)
         {
             let detail = "cannot be decremented";
-            STATUS.child("collisionCount").invalid(errors, new.at("status").at("collisionCount").clone(), detail);
+            STATUS.child("collisionCount").invalid(
+                errors,
+                new.at("status").at("collisionCount").clone(),
+                detail,
+            );
         }
     }
 }
@@ -81,7 +99,11 @@ impl Rules for Deployment {
 pub(super) struct ReplicaSet;
 
 impl Rules for ReplicaSet {
-    const COMMON: Common = Common { status: true, generation: true, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        status: true,
+        generation: true,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::apps::v1::ReplicaSet);
 
     fn default(value: &mut Value) {
@@ -105,7 +127,11 @@ impl Rules for ReplicaSet {
     }
 
     fn check_status(new: &Value, _old: &Value, errors: &mut ErrorList) {
-        counts(new.at("status"), &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors);
+        counts(
+            new.at("status"),
+            &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+            errors,
+        );
     }
 }
 
@@ -130,23 +156,39 @@ fn workload(spec: &Value, errors: &mut ErrorList) {
         at.required(errors, "");
     } else {
         label_selector(selector, &at, errors);
-        if !selector.entries("matchLabels").any(|_| true) && selector.items("matchExpressions").is_empty() {
+        if !selector.entries("matchLabels").any(|_| true)
+            && selector.items("matchExpressions").is_empty()
+        {
             // Kubernetes says so for ReplicaSets, too.
-            at.invalid(errors, selector.clone(), "empty selector is invalid for deployment");
+            at.invalid(
+                errors,
+                selector.clone(),
+                "empty selector is invalid for deployment",
+            );
         }
     }
     let selector_good = errors.len() == before;
     let (template, at) = (spec.at("template"), SPEC.child("template"));
     let labels = template.at("metadata").at("labels");
-    let matches = |selector: LabelSelector| selector.matches(|key| labels.get(key).and_then(Value::as_str));
+    let matches =
+        |selector: LabelSelector| selector.matches(|key| labels.get(key).and_then(Value::as_str));
     if selector_good && !LabelSelector::from_value(selector).is_ok_and(matches) {
-        let labels = if labels.is_null() { json!({}) } else { labels.clone() };
-        at.child("metadata").child("labels").invalid(errors, labels, "`selector` does not match template `labels`");
+        let labels = if labels.is_null() {
+            json!({})
+        } else {
+            labels.clone()
+        };
+        at.child("metadata").child("labels").invalid(
+            errors,
+            labels,
+            "`selector` does not match template `labels`",
+        );
     }
     pod::check_template(template, &at, errors);
     let (pod, at) = (template.at("spec"), at.child("spec"));
     if pod.text("restartPolicy") != "Always" {
-        at.child("restartPolicy").unsupported(errors, pod.text("restartPolicy"), &["Always"]);
+        at.child("restartPolicy")
+            .unsupported(errors, pod.text("restartPolicy"), &["Always"]);
     }
     if pod.has("activeDeadlineSeconds") {
         let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
@@ -173,12 +215,19 @@ fn strategy(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
             let surge = share(rolling, "maxSurge", &at, errors);
             let value = rolling.at("maxUnavailable").clone();
             if (unavailable, surge) == (Some(0), Some(0)) {
-                at.child("maxUnavailable").invalid(errors, value, "may not be 0 when `maxSurge` is 0");
+                at.child("maxUnavailable").invalid(
+                    errors,
+                    value,
+                    "may not be 0 when `maxSurge` is 0",
+                );
             } else if value.is_string() && unavailable.is_some_and(|percent| percent > 100) {
-                at.child("maxUnavailable").invalid(errors, value, "must not be greater than 100%");
+                at.child("maxUnavailable")
+                    .invalid(errors, value, "must not be greater than 100%");
             }
         }
-        other => at.child("type").unsupported(errors, other, &["Recreate", "RollingUpdate"]),
+        other => at
+            .child("type")
+            .unsupported(errors, other, &["Recreate", "RollingUpdate"]),
     }
 }
 
@@ -186,7 +235,9 @@ fn strategy(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
 fn share(object: &Value, field: &str, at: &At<'_>, errors: &mut ErrorList) -> Option<i64> {
     match object.at(field) {
         Value::String(text) => {
-            let digits = text.strip_suffix('%').filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+            let digits = text
+                .strip_suffix('%')
+                .filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
             if digits.is_none() {
                 let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
                               '93%', regex used for validation is '[0-9]+%')";
@@ -208,11 +259,17 @@ fn counts(status: &Value, parts: &[&str], errors: &mut ErrorList) {
     }
     for field in parts {
         if count(field) > count("replicas") {
-            STATUS.child(field).invalid(errors, count(field), "cannot be greater than status.replicas");
+            STATUS.child(field).invalid(
+                errors,
+                count(field),
+                "cannot be greater than status.replicas",
+            );
         }
     }
     if count("availableReplicas") > count("readyReplicas") {
         let detail = "cannot be greater than readyReplicas";
-        STATUS.child("availableReplicas").invalid(errors, count("availableReplicas"), detail);
+        STATUS
+            .child("availableReplicas")
+            .invalid(errors, count("availableReplicas"), detail);
     }
 }

@@ -32,7 +32,9 @@ impl Rules for ConfigMap {
         }
         let binary = At::root("binaryData");
         for (key, data) in value.entries("binaryData") {
-            binary.key(key).complain(errors, key, names::config_key(key));
+            binary
+                .key(key)
+                .complain(errors, key, names::config_key(key));
             bytes += decoded_bytes(data);
         }
         if bytes > MAX_BYTES {
@@ -93,8 +95,16 @@ fn by_type(value: &Value, errors: &mut ErrorList) {
     };
     match value.text("type") {
         "kubernetes.io/service-account-token" => {
-            if value.at("metadata").at("annotations").text(ACCOUNT).is_empty() {
-                At::root("metadata").child("annotations").key(ACCOUNT).required(errors, "");
+            if value
+                .at("metadata")
+                .at("annotations")
+                .text(ACCOUNT)
+                .is_empty()
+            {
+                At::root("metadata")
+                    .child("annotations")
+                    .key(ACCOUNT)
+                    .required(errors, "");
             }
         }
         "kubernetes.io/dockercfg" => docker(data, ".dockercfg", errors),
@@ -131,7 +141,8 @@ fn docker(data: &Value, key: &str, errors: &mut ErrorList) {
         Ok(_) => "json: cannot unmarshal into Go value of type map[string]interface {}".to_owned(),
         Err(error) => error,
     };
-    DATA.key(key).invalid(errors, "<secret contents redacted>", &complaint);
+    DATA.key(key)
+        .invalid(errors, "<secret contents redacted>", &complaint);
 }
 
 pub(super) struct ServiceAccount;

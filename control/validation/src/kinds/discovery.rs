@@ -19,7 +19,10 @@ impl Rules for Endpoints {
     shape!(k8s_openapi::api::core::v1::Endpoints);
 
     fn default(value: &mut Value) {
-        for port in value.items_mut("subsets").flat_map(|subset| subset.items_mut("ports")) {
+        for port in value
+            .items_mut("subsets")
+            .flat_map(|subset| subset.items_mut("ports"))
+        {
             port.default_to("protocol", "TCP");
         }
     }
@@ -44,12 +47,14 @@ impl Rules for Endpoints {
                 let at = list.index(j);
                 let name = port.text("name");
                 if !name.is_empty() {
-                    at.child("name").complain(errors, name, names::dns1123_label(name));
+                    at.child("name")
+                        .complain(errors, name, names::dns1123_label(name));
                 } else if ports.len() > 1 {
                     at.child("name").required(errors, "");
                 }
                 let number = port.int("port").unwrap_or(0);
-                at.child("port").complain(errors, number, names::port_number(number));
+                at.child("port")
+                    .complain(errors, number, names::port_number(number));
                 one_of(port, "protocol", &PROTOCOLS, &at, errors);
                 name_if_set(port, "appProtocol", names::qualified_name, &at, errors);
             }
@@ -74,7 +79,10 @@ const TOPOLOGY_MAX: usize = 16;
 pub(super) struct EndpointSlice;
 
 impl Rules for EndpointSlice {
-    const COMMON: Common = Common { generation: true, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        generation: true,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::discovery::v1::EndpointSlice);
 
     fn default(value: &mut Value) {
@@ -91,13 +99,21 @@ impl Rules for EndpointSlice {
 
     fn changed(new: &Value, old: &Value) -> bool {
         let labels = |v: &Value| v.at("metadata").at("labels").clone();
-        ["endpoints", "ports", "addressType"].iter().any(|field| !same(new.at(field), old.at(field)))
+        ["endpoints", "ports", "addressType"]
+            .iter()
+            .any(|field| !same(new.at(field), old.at(field)))
             || !same(&labels(new), &labels(old))
     }
 
     fn check(value: &Value, errors: &mut ErrorList) {
         let kind = value.text("addressType");
-        one_of(value, "addressType", &["FQDN", "IPv4", "IPv6"], &At::root(""), errors);
+        one_of(
+            value,
+            "addressType",
+            &["FQDN", "IPv4", "IPv6"],
+            &At::root(""),
+            errors,
+        );
         let list = At::root("endpoints");
         let endpoints = value.items("endpoints");
         if endpoints.len() > ENDPOINTS_MAX {
@@ -122,24 +138,43 @@ fn endpoint(endpoint: &Value, kind: &str, at: &At<'_>, errors: &mut ErrorList) {
     } else if addresses.len() > ADDRESSES_MAX {
         list.too_many(errors, addresses.len(), ADDRESSES_MAX);
     }
-    for (i, text) in addresses.iter().filter_map(Value::as_str).enumerate().take(ADDRESSES_MAX) {
+    for (i, text) in addresses
+        .iter()
+        .filter_map(Value::as_str)
+        .enumerate()
+        .take(ADDRESSES_MAX)
+    {
         let at = list.index(i);
         match (kind, parse_ip(text)) {
-            ("IPv4", Some(IpAddr::V4(_))) | ("IPv6", Some(IpAddr::V6(_))) => not_special_ip(text, &at, errors),
+            ("IPv4", Some(IpAddr::V4(_))) | ("IPv6", Some(IpAddr::V6(_))) => {
+                not_special_ip(text, &at, errors)
+            }
             ("IPv4", _) => at.invalid(errors, text, "must be a valid IPv4 address"),
             ("IPv6", _) => at.invalid(errors, text, "must be a valid IPv6 address"),
             ("FQDN", _) if !text.contains('.') => {
-                at.invalid(errors, text, "should be a domain with at least two segments separated by dots");
+                at.invalid(
+                    errors,
+                    text,
+                    "should be a domain with at least two segments separated by dots",
+                );
             }
-            ("FQDN", _) => at.complain(errors, text, names::dns1123_subdomain(text.strip_suffix('.').unwrap_or(text))),
+            ("FQDN", _) => at.complain(
+                errors,
+                text,
+                names::dns1123_subdomain(text.strip_suffix('.').unwrap_or(text)),
+            ),
             _ => {}
         }
     }
     name_if_set(endpoint, "nodeName", names::dns1123_subdomain, at, errors);
     name_if_set(endpoint, "hostname", names::dns1123_label, at, errors);
-    let topology = endpoint.at("deprecatedTopology").as_object().map_or(0, serde_json::Map::len);
+    let topology = endpoint
+        .at("deprecatedTopology")
+        .as_object()
+        .map_or(0, serde_json::Map::len);
     if topology > TOPOLOGY_MAX {
-        at.child("deprecatedTopology").too_many(errors, topology, TOPOLOGY_MAX);
+        at.child("deprecatedTopology")
+            .too_many(errors, topology, TOPOLOGY_MAX);
     }
     for field in ["forZones", "forNodes"] {
         let hints = endpoint.at("hints").items(field);
@@ -168,7 +203,8 @@ fn ports(ports: &[Value], list: &At<'_>, errors: &mut ErrorList) {
         }
         one_of(port, "protocol", &PROTOCOLS, &at, errors);
         if let Some(number) = port.int("port") {
-            at.child("port").complain(errors, number, names::port_number(number));
+            at.child("port")
+                .complain(errors, number, names::port_number(number));
         }
         name_if_set(port, "appProtocol", names::qualified_name, &at, errors);
     }

@@ -30,11 +30,19 @@ impl Rules for CoreEvent {
     }
 
     fn check(value: &Value, errors: &mut ErrorList) {
-        let (namespace, about) = (value.at("metadata").text("namespace"), value.at("involvedObject").text("namespace"));
-        let good = if about.is_empty() { matches!(namespace, "" | "default") } else { about == namespace };
+        let (namespace, about) = (
+            value.at("metadata").text("namespace"),
+            value.at("involvedObject").text("namespace"),
+        );
+        let good = if about.is_empty() {
+            matches!(namespace, "" | "default")
+        } else {
+            about == namespace
+        };
         if !good {
             let at = At::root("involvedObject");
-            at.child("namespace").invalid(errors, about, "does not match event.namespace");
+            at.child("namespace")
+                .invalid(errors, about, "does not match event.namespace");
         }
         // One with a time is of the new style, whose reporter says who it is.
         if value.has("eventTime") {
@@ -50,10 +58,21 @@ impl Rules for Event {
     shape!(k8s_openapi::api::events::v1::Event);
 
     fn check(value: &Value, errors: &mut ErrorList) {
-        let (namespace, about) = (value.at("metadata").text("namespace"), value.at("regarding").text("namespace"));
-        let good = if about.is_empty() { matches!(namespace, "" | "default" | "kube-system") } else { about == namespace };
+        let (namespace, about) = (
+            value.at("metadata").text("namespace"),
+            value.at("regarding").text("namespace"),
+        );
+        let good = if about.is_empty() {
+            matches!(namespace, "" | "default" | "kube-system")
+        } else {
+            about == namespace
+        };
         if !good {
-            At::root("regarding").child("namespace").invalid(errors, about, "does not match event.namespace");
+            At::root("regarding").child("namespace").invalid(
+                errors,
+                about,
+                "does not match event.namespace",
+            );
         }
     }
 
@@ -63,7 +82,11 @@ impl Rules for Event {
         }
         reporter(value, "reportingController", errors);
         if !matches!(value.text("type"), "Normal" | "Warning") {
-            At::root("type").invalid(errors, value.text("type"), "has invalid value: must be Normal or Warning");
+            At::root("type").invalid(
+                errors,
+                value.text("type"),
+                "has invalid value: must be Normal or Warning",
+            );
         }
         if value.text("note").len() > NOTE_MAX_BYTES {
             let detail = format!("can have at most {NOTE_MAX_BYTES} bytes");

@@ -12,7 +12,11 @@ use crate::json::{Get, Set};
 pub(super) struct Namespace;
 
 impl Rules for Namespace {
-    const COMMON: Common = Common { name: names::dns1123_label, status: true, ..Common::cluster() };
+    const COMMON: Common = Common {
+        name: names::dns1123_label,
+        status: true,
+        ..Common::cluster()
+    };
     shape!(k8s_openapi::api::core::v1::Namespace);
 
     fn default(value: &mut Value) {
@@ -39,7 +43,12 @@ impl Rules for Namespace {
     fn check(value: &Value, errors: &mut ErrorList) {
         let at = At::root("spec");
         let at = at.child("finalizers");
-        for finalizer in value.at("spec").items("finalizers").iter().filter_map(Value::as_str) {
+        for finalizer in value
+            .at("spec")
+            .items("finalizers")
+            .iter()
+            .filter_map(Value::as_str)
+        {
             finalizer_name(finalizer, &at, &at, errors);
         }
     }
@@ -52,8 +61,16 @@ impl Rules for Namespace {
         let deleting = new.at("metadata").has("deletionTimestamp");
         match (deleting, phase) {
             (false, "Active") | (true, "Terminating") => {}
-            (false, _) => at.invalid(errors, phase, "may only be 'Active' if `deletionTimestamp` is empty"),
-            (true, _) => at.invalid(errors, phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"),
+            (false, _) => at.invalid(
+                errors,
+                phase,
+                "may only be 'Active' if `deletionTimestamp` is empty",
+            ),
+            (true, _) => at.invalid(
+                errors,
+                phase,
+                "may only be 'Terminating' if `deletionTimestamp` is not empty",
+            ),
         }
     }
 }
@@ -62,6 +79,9 @@ impl Rules for Namespace {
 fn label(value: &mut Value) {
     let name = value.at("metadata").text("name").to_owned();
     if !name.is_empty() {
-        value.object("metadata").object("labels").put("kubernetes.io/metadata.name", name);
+        value
+            .object("metadata")
+            .object("labels")
+            .put("kubernetes.io/metadata.name", name);
     }
 }

@@ -16,7 +16,11 @@ const STATUS: At<'static> = At::root("status");
 pub(super) struct Node;
 
 impl Rules for Node {
-    const COMMON: Common = Common { status: true, initial_status: true, ..Common::cluster() };
+    const COMMON: Common = Common {
+        status: true,
+        initial_status: true,
+        ..Common::cluster()
+    };
     shape!(k8s_openapi::api::core::v1::Node);
 
     fn default(value: &mut Value) {
@@ -43,7 +47,12 @@ impl Rules for Node {
             }
         }
         let list = SPEC.child("podCIDRs");
-        let ranges: Vec<&str> = value.at("spec").items("podCIDRs").iter().filter_map(Value::as_str).collect();
+        let ranges: Vec<&str> = value
+            .at("spec")
+            .items("podCIDRs")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         for (i, range) in ranges.iter().enumerate() {
             cidr(range, &list.index(i), errors);
             if ranges[..i].contains(range) {
@@ -58,11 +67,14 @@ impl Rules for Node {
 
     fn check_update(new: &Value, old: &Value, errors: &mut ErrorList) {
         let (spec, before) = (new.at("spec"), old.at("spec"));
-        if !before.items("podCIDRs").is_empty() && !same(spec.at("podCIDRs"), before.at("podCIDRs")) {
+        if !before.items("podCIDRs").is_empty() && !same(spec.at("podCIDRs"), before.at("podCIDRs"))
+        {
             let detail = "node updates may not change podCIDR except from \"\" to valid";
             SPEC.child("podCIDRs").forbidden(errors, detail);
         }
-        if !before.text("providerID").is_empty() && spec.text("providerID") != before.text("providerID") {
+        if !before.text("providerID").is_empty()
+            && spec.text("providerID") != before.text("providerID")
+        {
             let detail = "node updates may not change providerID except from \"\" to valid";
             SPEC.child("providerID").forbidden(errors, detail);
         }
@@ -83,7 +95,10 @@ fn addresses(value: &Value, errors: &mut ErrorList) {
     let addresses = value.at("status").items("addresses");
     for (i, address) in addresses.iter().enumerate() {
         if addresses[..i].contains(address) {
-            STATUS.child("addresses").index(i).duplicate(errors, address.clone());
+            STATUS
+                .child("addresses")
+                .index(i)
+                .duplicate(errors, address.clone());
         }
     }
 }
@@ -99,7 +114,8 @@ fn taints(value: &Value, errors: &mut ErrorList) {
         label_name(key, &at.child("key"), errors);
         let complaints = names::label_value(taint.text("value"));
         if !complaints.is_empty() {
-            at.child("value").invalid(errors, taint.text("value"), &complaints.join(";"));
+            at.child("value")
+                .invalid(errors, taint.text("value"), &complaints.join(";"));
         }
         if effect.is_empty() {
             at.child("effect").required(errors, "");

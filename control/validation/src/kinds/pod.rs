@@ -50,7 +50,11 @@ impl Owner<'_> {
 pub(super) struct Pod;
 
 impl Rules for Pod {
-    const COMMON: Common = Common { status: true, generation: true, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        status: true,
+        generation: true,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::core::v1::Pod);
 
     fn default(value: &mut Value) {
@@ -71,8 +75,18 @@ impl Rules for Pod {
 
     fn check(value: &Value, errors: &mut ErrorList) {
         let spec = value.at("spec");
-        pod_annotations(value.at("metadata"), spec, &At::root("metadata").child("annotations"), errors);
-        check_spec(spec, Owner::Pod(value.at("metadata").text("name")), &SPEC, errors);
+        pod_annotations(
+            value.at("metadata"),
+            spec,
+            &At::root("metadata").child("annotations"),
+            errors,
+        );
+        check_spec(
+            spec,
+            Owner::Pod(value.at("metadata").text("name")),
+            &SPEC,
+            errors,
+        );
         if spec.text("serviceAccountName").is_empty() {
             volumes::no_token_without_account(spec, &SPEC.child("volumes"), errors);
         }
@@ -81,10 +95,14 @@ impl Rules for Pod {
     fn check_create(value: &Value, errors: &mut ErrorList) {
         let spec = value.at("spec");
         if !spec.items("ephemeralContainers").is_empty() {
-            SPEC.child("ephemeralContainers").forbidden(errors, "cannot be set on create");
+            SPEC.child("ephemeralContainers")
+                .forbidden(errors, "cannot be set on create");
         }
         if !spec.text("nodeName").is_empty() && !spec.items("schedulingGates").is_empty() {
-            SPEC.child("nodeName").forbidden(errors, "cannot be set until all schedulingGates have been cleared");
+            SPEC.child("nodeName").forbidden(
+                errors,
+                "cannot be set until all schedulingGates have been cleared",
+            );
         }
     }
 
@@ -100,14 +118,18 @@ impl Rules for Pod {
 pub(super) struct Binding;
 
 impl Rules for Binding {
-    const COMMON: Common = Common { metadata: false, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        metadata: false,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::core::v1::Binding);
 
     fn check(value: &Value, errors: &mut ErrorList) {
         let target = value.at("target");
         let at = At::root("target");
         if !matches!(target.text("kind"), "" | "Node") {
-            at.child("kind").unsupported(errors, target.text("kind"), &["Node", "<empty>"]);
+            at.child("kind")
+                .unsupported(errors, target.text("kind"), &["Node", "<empty>"]);
         }
         if target.text("name").is_empty() {
             at.child("name").required(errors, "");
@@ -132,7 +154,8 @@ pub(super) fn check_template(template: &Value, at: &At<'_>, errors: &mut ErrorLi
 fn check_spec(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorList) {
     let grace = spec.int("terminationGracePeriodSeconds");
     if grace.is_none() {
-        at.child("terminationGracePeriodSeconds").required(errors, "");
+        at.child("terminationGracePeriodSeconds")
+            .required(errors, "");
     }
     let volumes = volumes::check(spec, owner, &at.child("volumes"), errors);
     claims(spec, &at.child("resourceClaims"), errors);
@@ -141,8 +164,20 @@ fn check_spec(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorLis
         resources::check_pod(spec, &at.child("resources"), errors);
     }
     host_network(spec, owner, at, errors);
-    one_of(spec, "restartPolicy", &["Always", "OnFailure", "Never"], at, errors);
-    one_of(spec, "dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], at, errors);
+    one_of(
+        spec,
+        "restartPolicy",
+        &["Always", "OnFailure", "Never"],
+        at,
+        errors,
+    );
+    one_of(
+        spec,
+        "dnsPolicy",
+        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+        at,
+        errors,
+    );
     labels(spec, "nodeSelector", at, errors);
     security::check_pod(spec, at, errors);
     scheduling::check(spec, at, errors);
@@ -150,7 +185,10 @@ fn check_spec(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorLis
     let gates = at.child("readinessGates");
     for (i, gate) in spec.items("readinessGates").iter().enumerate() {
         let name = gate.text("conditionType");
-        gates.index(i).child("conditionType").complain(errors, name, names::qualified_name(name));
+        gates
+            .index(i)
+            .child("conditionType")
+            .complain(errors, name, names::qualified_name(name));
     }
     for field in ["serviceAccountName", "nodeName", "priorityClassName"] {
         name_if_set(spec, field, names::dns1123_subdomain, at, errors);
@@ -158,17 +196,36 @@ fn check_spec(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorLis
     for field in ["hostname", "subdomain"] {
         name_if_set(spec, field, names::dns1123_label, at, errors);
     }
-    if let Some(seconds) = spec.int("activeDeadlineSeconds").filter(|s| !(1..=i64::from(i32::MAX)).contains(s)) {
-        at.child("activeDeadlineSeconds").invalid(errors, seconds, "must be between 1 and 2147483647, inclusive");
+    if let Some(seconds) = spec
+        .int("activeDeadlineSeconds")
+        .filter(|s| !(1..=i64::from(i32::MAX)).contains(s))
+    {
+        at.child("activeDeadlineSeconds").invalid(
+            errors,
+            seconds,
+            "must be between 1 and 2147483647, inclusive",
+        );
     }
     host_aliases(spec, &at.child("hostAliases"), errors);
     if spec.has("runtimeClassName") {
         let name = spec.text("runtimeClassName");
-        at.child("runtimeClassName").complain(errors, name, names::dns1123_subdomain(name));
+        at.child("runtimeClassName")
+            .complain(errors, name, names::dns1123_subdomain(name));
     }
-    one_of_if_set(spec, "preemptionPolicy", &["PreemptLowerPriority", "Never"], at, errors);
+    one_of_if_set(
+        spec,
+        "preemptionPolicy",
+        &["PreemptLowerPriority", "Never"],
+        at,
+        errors,
+    );
     if spec.has("overhead") {
-        resources::check(&json!({"limits": spec.at("overhead")}), &[], &at.child("overhead"), errors);
+        resources::check(
+            &json!({"limits": spec.at("overhead")}),
+            &[],
+            &at.child("overhead"),
+            errors,
+        );
     }
     security::check_os(spec, at, errors);
 }
@@ -183,14 +240,19 @@ fn pod_annotations(metadata: &Value, spec: &Value, at: &At<'_>, errors: &mut Err
     }
     if annotations.has(MIRROR) && spec.text("nodeName").is_empty() {
         let value = annotations.text(MIRROR);
-        at.key(MIRROR).invalid(errors, value, "must set spec.nodeName if mirror pod annotation is set");
+        at.key(MIRROR).invalid(
+            errors,
+            value,
+            "must set spec.nodeName if mirror pod annotation is set",
+        );
     }
     if annotations.has(COST) {
         let cost = annotations.text(COST);
         // As Go: no leading plus or zeros, so that a cost is written in one way.
         let good = cost.parse::<i32>().is_ok_and(|n| n.to_string() == cost);
         if !good {
-            at.key(COST).invalid(errors, cost, "must be a 32bit integer");
+            at.key(COST)
+                .invalid(errors, cost, "must be a 32bit integer");
         }
     }
 }
@@ -205,7 +267,8 @@ fn claims(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
         } else if seen.contains(&name) {
             at.child("name").duplicate(errors, name);
         } else {
-            at.child("name").complain(errors, name, names::dns1123_label(name));
+            at.child("name")
+                .complain(errors, name, names::dns1123_label(name));
             seen.push(name);
         }
         match (claim.has("resourceClaimName"), claim.has("resourceClaimTemplateName")) {
@@ -234,11 +297,15 @@ fn host_network(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorL
         for (j, port) in container.items("ports").iter().enumerate() {
             let host = port.int("hostPort").unwrap_or(0);
             if (owner.is_pod() || host != 0) && host != port.int("containerPort").unwrap_or(0) {
-                list.index(i).child("ports").index(j).child("hostPort").invalid(
-                    errors,
-                    host,
-                    "must match `containerPort` when `hostNetwork` is true",
-                );
+                list.index(i)
+                    .child("ports")
+                    .index(j)
+                    .child("hostPort")
+                    .invalid(
+                        errors,
+                        host,
+                        "must match `containerPort` when `hostNetwork` is true",
+                    );
             }
         }
     }
@@ -249,8 +316,14 @@ fn host_aliases(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
         let at = at.index(i);
         ip(alias.text("ip"), &at.child("ip"), errors);
         let list = at.child("hostnames");
-        for (j, name) in alias.items("hostnames").iter().filter_map(Value::as_str).enumerate() {
-            list.index(j).complain(errors, name, names::dns1123_subdomain(name));
+        for (j, name) in alias
+            .items("hostnames")
+            .iter()
+            .filter_map(Value::as_str)
+            .enumerate()
+        {
+            list.index(j)
+                .complain(errors, name, names::dns1123_subdomain(name));
         }
     }
 }
@@ -272,7 +345,8 @@ fn dns(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
     }
     if servers.len() > NAMESERVERS_MAX {
         let detail = format!("must not have more than {NAMESERVERS_MAX} nameservers");
-        at.child("nameservers").invalid(errors, servers.to_vec(), &detail);
+        at.child("nameservers")
+            .invalid(errors, servers.to_vec(), &detail);
     }
     for (i, server) in servers.iter().filter_map(Value::as_str).enumerate() {
         ip(server, &at.child("nameservers").index(i), errors);
@@ -280,23 +354,38 @@ fn dns(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let searches = config.items("searches");
     if searches.len() > SEARCHES_MAX {
         let detail = format!("must not have more than {SEARCHES_MAX} search paths");
-        at.child("searches").invalid(errors, searches.to_vec(), &detail);
+        at.child("searches")
+            .invalid(errors, searches.to_vec(), &detail);
     }
-    let bytes: usize = searches.iter().map(|s| s.as_str().map_or(0, str::len) + 1).sum();
+    let bytes: usize = searches
+        .iter()
+        .map(|s| s.as_str().map_or(0, str::len) + 1)
+        .sum();
     if bytes > SEARCHES_MAX_BYTES + 1 {
-        let detail =
-            format!("must not have more than {SEARCHES_MAX_BYTES} characters (including spaces) in the search list");
-        at.child("searches").invalid(errors, searches.to_vec(), &detail);
+        let detail = format!(
+            "must not have more than {SEARCHES_MAX_BYTES} characters (including spaces) in the search list"
+        );
+        at.child("searches")
+            .invalid(errors, searches.to_vec(), &detail);
     }
-    for (i, search) in searches.iter().filter_map(Value::as_str).enumerate().filter(|(_, s)| *s != ".") {
+    for (i, search) in searches
+        .iter()
+        .filter_map(Value::as_str)
+        .enumerate()
+        .filter(|(_, s)| *s != ".")
+    {
         let search = search.strip_suffix('.').unwrap_or(search);
         // Underscores are good here (relaxed since 1.32), and anywhere that a letter is.
         let complaints = names::dns1123_subdomain(&search.replace('_', "a"));
-        at.child("searches").index(i).complain(errors, search, complaints);
+        at.child("searches")
+            .index(i)
+            .complain(errors, search, complaints);
     }
     for (i, option) in config.items("options").iter().enumerate() {
         if option.text("name").is_empty() {
-            at.child("options").index(i).required(errors, "must not be empty");
+            at.child("options")
+                .index(i)
+                .required(errors, "must not be empty");
         }
     }
 }
@@ -304,6 +393,10 @@ fn dns(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
 /// Selectors of affinity terms and spread constraints, if there is one.
 fn selector_if_set(object: &Value, at: &At<'_>, errors: &mut ErrorList) {
     if object.has("labelSelector") {
-        label_selector(object.at("labelSelector"), &at.child("labelSelector"), errors);
+        label_selector(
+            object.at("labelSelector"),
+            &at.child("labelSelector"),
+            errors,
+        );
     }
 }

@@ -16,7 +16,10 @@ const ROLE_REF: At<'static> = At::root("roleRef");
 pub(super) struct Role;
 
 impl Rules for Role {
-    const COMMON: Common = Common { name: names::path_segment, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        name: names::path_segment,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::rbac::v1::Role);
 
     fn check(value: &Value, errors: &mut ErrorList) {
@@ -27,7 +30,10 @@ impl Rules for Role {
 pub(super) struct ClusterRole;
 
 impl Rules for ClusterRole {
-    const COMMON: Common = Common { name: names::path_segment, ..Common::cluster() };
+    const COMMON: Common = Common {
+        name: names::path_segment,
+        ..Common::cluster()
+    };
     shape!(k8s_openapi::api::rbac::v1::ClusterRole);
 
     fn check(value: &Value, errors: &mut ErrorList) {
@@ -40,7 +46,10 @@ impl Rules for ClusterRole {
         let list = list.child("clusterRoleSelectors");
         let selectors = aggregation.items("clusterRoleSelectors");
         if selectors.is_empty() {
-            list.required(errors, "at least one clusterRoleSelector required if aggregationRule is non-nil");
+            list.required(
+                errors,
+                "at least one clusterRoleSelector required if aggregationRule is non-nil",
+            );
         }
         for (i, selector) in selectors.iter().enumerate() {
             label_selector(selector, &list.index(i), errors);
@@ -54,12 +63,20 @@ fn rules(value: &Value, namespaced: bool, errors: &mut ErrorList) {
         let at = list.index(i);
         let some = |field: &str| !rule.items(field).is_empty();
         if !some("verbs") {
-            at.child("verbs").required(errors, "verbs must contain at least one value");
+            at.child("verbs")
+                .required(errors, "verbs must contain at least one value");
         }
         if some("nonResourceURLs") {
-            let (at, urls) = (at.child("nonResourceURLs"), rule.at("nonResourceURLs").clone());
+            let (at, urls) = (
+                at.child("nonResourceURLs"),
+                rule.at("nonResourceURLs").clone(),
+            );
             if namespaced {
-                at.invalid(errors, urls.clone(), "namespaced rules cannot apply to non-resource URLs");
+                at.invalid(
+                    errors,
+                    urls.clone(),
+                    "namespaced rules cannot apply to non-resource URLs",
+                );
             }
             if some("apiGroups") || some("resources") || some("resourceNames") {
                 let detail = "rules cannot apply to both regular resources and non-resource URLs";
@@ -68,10 +85,12 @@ fn rules(value: &Value, namespaced: bool, errors: &mut ErrorList) {
             continue;
         }
         if !some("apiGroups") {
-            at.child("apiGroups").required(errors, "resource rules must supply at least one api group");
+            at.child("apiGroups")
+                .required(errors, "resource rules must supply at least one api group");
         }
         if !some("resources") {
-            at.child("resources").required(errors, "resource rules must supply at least one resource");
+            at.child("resources")
+                .required(errors, "resource rules must supply at least one resource");
         }
     }
 }
@@ -79,7 +98,10 @@ fn rules(value: &Value, namespaced: bool, errors: &mut ErrorList) {
 pub(super) struct RoleBinding;
 
 impl Rules for RoleBinding {
-    const COMMON: Common = Common { name: names::path_segment, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        name: names::path_segment,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::rbac::v1::RoleBinding);
 
     fn default(value: &mut Value) {
@@ -99,7 +121,10 @@ impl Rules for RoleBinding {
 pub(super) struct ClusterRoleBinding;
 
 impl Rules for ClusterRoleBinding {
-    const COMMON: Common = Common { name: names::path_segment, ..Common::cluster() };
+    const COMMON: Common = Common {
+        name: names::path_segment,
+        ..Common::cluster()
+    };
     shape!(k8s_openapi::api::rbac::v1::ClusterRoleBinding);
 
     fn default(value: &mut Value) {
@@ -131,7 +156,9 @@ fn role_ref(value: &Value, kinds: &[&str], errors: &mut ErrorList) {
     let role = value.at("roleRef");
     let (group, kind, name) = (role.text("apiGroup"), role.text("kind"), role.text("name"));
     if group != GROUP {
-        ROLE_REF.child("apiGroup").unsupported(errors, group, &[GROUP]);
+        ROLE_REF
+            .child("apiGroup")
+            .unsupported(errors, group, &[GROUP]);
     }
     if !kinds.contains(&kind) {
         ROLE_REF.child("kind").unsupported(errors, kind, kinds);
@@ -139,21 +166,28 @@ fn role_ref(value: &Value, kinds: &[&str], errors: &mut ErrorList) {
     if name.is_empty() {
         ROLE_REF.child("name").required(errors, "");
     } else {
-        ROLE_REF.child("name").complain(errors, name, names::path_segment(name));
+        ROLE_REF
+            .child("name")
+            .complain(errors, name, names::path_segment(name));
     }
 }
 
 fn subjects(value: &Value, namespaced: bool, errors: &mut ErrorList) {
     for (i, subject) in value.items("subjects").iter().enumerate() {
         let at = SUBJECTS.index(i);
-        let (group, kind, name) = (subject.text("apiGroup"), subject.text("kind"), subject.text("name"));
+        let (group, kind, name) = (
+            subject.text("apiGroup"),
+            subject.text("kind"),
+            subject.text("name"),
+        );
         if name.is_empty() {
             at.child("name").required(errors, "");
         }
         match kind {
             "ServiceAccount" => {
                 if !name.is_empty() {
-                    at.child("name").complain(errors, name, names::dns1123_subdomain(name));
+                    at.child("name")
+                        .complain(errors, name, names::dns1123_subdomain(name));
                 }
                 if !group.is_empty() {
                     at.child("apiGroup").unsupported(errors, group, &[""]);
@@ -167,7 +201,9 @@ fn subjects(value: &Value, namespaced: bool, errors: &mut ErrorList) {
                     at.child("apiGroup").unsupported(errors, group, &[GROUP]);
                 }
             }
-            _ => at.child("kind").unsupported(errors, kind, &["ServiceAccount", "User", "Group"]),
+            _ => at
+                .child("kind")
+                .unsupported(errors, kind, &["ServiceAccount", "User", "Group"]),
         }
     }
 }

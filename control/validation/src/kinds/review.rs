@@ -9,7 +9,10 @@ use crate::at::At;
 use crate::json::{Get, Set};
 
 const SPEC: At<'static> = At::root("spec");
-const ASKED: Common = Common { metadata: false, ..Common::cluster() };
+const ASKED: Common = Common {
+    metadata: false,
+    ..Common::cluster()
+};
 
 pub(super) struct TokenReview;
 
@@ -19,7 +22,10 @@ impl Rules for TokenReview {
 
     fn check(value: &Value, errors: &mut ErrorList) {
         if value.at("spec").text("token").is_empty() {
-            SPEC.child("token").required(errors, "token is required for TokenReview in authentication");
+            SPEC.child("token").required(
+                errors,
+                "token is required for TokenReview in authentication",
+            );
         }
     }
 }
@@ -38,10 +44,18 @@ impl Rules for TokenRequest {
         let seconds = value.at("spec").int("expirationSeconds").unwrap_or(0);
         let at = SPEC.child("expirationSeconds");
         if seconds < 600 {
-            at.invalid(errors, seconds, "may not specify a duration less than 10 minutes");
+            at.invalid(
+                errors,
+                seconds,
+                "may not specify a duration less than 10 minutes",
+            );
         }
         if seconds > 1 << 32 {
-            at.invalid(errors, seconds, "may not specify a duration larger than 2^32 seconds");
+            at.invalid(
+                errors,
+                seconds,
+                "may not specify a duration larger than 2^32 seconds",
+            );
         }
     }
 }
@@ -89,13 +103,23 @@ impl Rules for LocalSubjectAccessReview {
         somebody(value, errors);
         let spec = value.at("spec");
         let resource = spec.at("resourceAttributes");
-        if !resource.is_null() && resource.text("namespace") != value.at("metadata").text("namespace") {
+        if !resource.is_null()
+            && resource.text("namespace") != value.at("metadata").text("namespace")
+        {
             let at = SPEC.child("resourceAttributes");
-            at.child("namespace").invalid(errors, resource.text("namespace"), "must match metadata.namespace");
+            at.child("namespace").invalid(
+                errors,
+                resource.text("namespace"),
+                "must match metadata.namespace",
+            );
         }
         if spec.has("nonResourceAttributes") {
             let at = SPEC.child("nonResourceAttributes");
-            at.invalid(errors, spec.at("nonResourceAttributes").clone(), "disallowed on this kind of request");
+            at.invalid(
+                errors,
+                spec.at("nonResourceAttributes").clone(),
+                "disallowed on this kind of request",
+            );
         }
     }
 }
@@ -109,7 +133,10 @@ impl Rules for SelfSubjectRulesReview {
 
 fn attributes(value: &Value, errors: &mut ErrorList) {
     let spec = value.at("spec");
-    match (spec.has("resourceAttributes"), spec.has("nonResourceAttributes")) {
+    match (
+        spec.has("resourceAttributes"),
+        spec.has("nonResourceAttributes"),
+    ) {
         (true, true) => SPEC.child("nonResourceAttributes").invalid(
             errors,
             spec.at("nonResourceAttributes").clone(),
@@ -127,16 +154,25 @@ fn attributes(value: &Value, errors: &mut ErrorList) {
 fn somebody(value: &Value, errors: &mut ErrorList) {
     let spec = value.at("spec");
     if spec.text("user").is_empty() && spec.items("groups").is_empty() {
-        SPEC.child("user").invalid(errors, "", "at least one of user or group must be specified");
+        SPEC.child("user").invalid(
+            errors,
+            "",
+            "at least one of user or group must be specified",
+        );
     }
 }
 
 /// A review has no name. Managed fields come by themselves.
 fn no_metadata(value: &Value, errors: &mut ErrorList) {
     let ours = ["managedFields", "creationTimestamp"];
-    let given = value.at("metadata").as_object().map_or(0, |m: &Map<String, Value>| {
-        m.iter().filter(|(field, v)| !ours.contains(&field.as_str()) && !v.is_null()).count()
-    });
+    let given = value
+        .at("metadata")
+        .as_object()
+        .map_or(0, |m: &Map<String, Value>| {
+            m.iter()
+                .filter(|(field, v)| !ours.contains(&field.as_str()) && !v.is_null())
+                .count()
+        });
     if given > 0 {
         At::root("metadata").invalid(errors, value.at("metadata").clone(), "must be empty");
     }
@@ -145,12 +181,19 @@ fn no_metadata(value: &Value, errors: &mut ErrorList) {
 pub(super) struct Eviction;
 
 impl Rules for Eviction {
-    const COMMON: Common = Common { metadata: false, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        metadata: false,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::policy::v1::Eviction);
 
     fn check(value: &Value, errors: &mut ErrorList) {
         if value.has("deleteOptions") {
-            delete_options(value.at("deleteOptions"), &At::root("deleteOptions"), errors);
+            delete_options(
+                value.at("deleteOptions"),
+                &At::root("deleteOptions"),
+                errors,
+            );
         }
     }
 }
@@ -179,6 +222,7 @@ fn delete_options(value: &Value, at: &At<'_>, errors: &mut ErrorList) {
         one_of_if_set(value, "propagationPolicy", &policies, at, errors);
     }
     if value.items("dryRun").iter().any(|v| v != "All") {
-        at.child("dryRun").unsupported(errors, value.at("dryRun").clone(), &["All"]);
+        at.child("dryRun")
+            .unsupported(errors, value.at("dryRun").clone(), &["All"]);
     }
 }

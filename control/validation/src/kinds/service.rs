@@ -6,7 +6,9 @@ use minicloud_api::field::{ErrorList, FieldError};
 use minicloud_api::names;
 use serde_json::{Value, json};
 
-use super::text::{PROTOCOLS, cidr, ip, labels, name_if_set, not_special_ip, one_of, one_of_if_set};
+use super::text::{
+    PROTOCOLS, cidr, ip, labels, name_if_set, not_special_ip, one_of, one_of_if_set,
+};
 use super::text::{one_per_family, port_or_name};
 use super::{Common, Rules, shape};
 use crate::at::At;
@@ -19,7 +21,11 @@ const SPEC: At<'static> = At::root("spec");
 pub(super) struct Service;
 
 impl Rules for Service {
-    const COMMON: Common = Common { name: names::dns1123_label, status: true, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        name: names::dns1123_label,
+        status: true,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::core::v1::Service);
 
     fn default(value: &mut Value) {
@@ -28,14 +34,19 @@ impl Rules for Service {
         match spec.text("sessionAffinity") {
             "None" => drop(spec.take_out("sessionAffinityConfig")),
             "ClientIP" => {
-                spec.object("sessionAffinityConfig").object("clientIP").default_to("timeoutSeconds", 10_800);
+                spec.object("sessionAffinityConfig")
+                    .object("clientIP")
+                    .default_to("timeoutSeconds", 10_800);
             }
             _ => {}
         }
         spec.default_to("type", "ClusterIP");
         for port in spec.items_mut("ports") {
             port.default_to("protocol", "TCP");
-            if matches!(port.at("targetPort"), Value::Null) || port.at("targetPort") == 0 || port.at("targetPort") == "" {
+            if matches!(port.at("targetPort"), Value::Null)
+                || port.at("targetPort") == 0
+                || port.at("targetPort") == ""
+            {
                 let number = port.int("port").unwrap_or(0);
                 port.put("targetPort", number);
             }
@@ -83,13 +94,24 @@ impl Rules for Service {
         affinity(spec, errors);
         addresses(spec, errors);
         let list = SPEC.child("externalIPs");
-        for (i, text) in spec.items("externalIPs").iter().filter_map(Value::as_str).enumerate() {
+        for (i, text) in spec
+            .items("externalIPs")
+            .iter()
+            .filter_map(Value::as_str)
+            .enumerate()
+        {
             let at = list.index(i);
             if ip(text, &at, errors) {
                 not_special_ip(text, &at, errors);
             }
         }
-        one_of(spec, "type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], &SPEC, errors);
+        one_of(
+            spec,
+            "type",
+            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+            &SPEC,
+            errors,
+        );
         load_balancer(spec, errors);
         traffic(spec, errors);
     }
@@ -104,7 +126,10 @@ impl Rules for Service {
         let at = at.child("loadBalancer");
         let list = at.child("ingress");
         if new.at("spec").text("type") != "LoadBalancer" && !ingress.is_empty() {
-            return list.forbidden(errors, "may only be used when `spec.type` is 'LoadBalancer'");
+            return list.forbidden(
+                errors,
+                "may only be used when `spec.type` is 'LoadBalancer'",
+            );
         }
         for (i, each) in ingress.iter().enumerate() {
             let at = list.index(i);
@@ -113,7 +138,8 @@ impl Rules for Service {
                 ip(address, &at.child("ip"), errors);
             }
             if each.has("ipMode") && address.is_empty() {
-                at.child("ipMode").forbidden(errors, "may not be specified when `ip` is not set");
+                at.child("ipMode")
+                    .forbidden(errors, "may not be specified when `ip` is not set");
             }
             one_of_if_set(each, "ipMode", &["Proxy", "VIP"], &at, errors);
             name_if_set(each, "hostname", names::dns1123_subdomain, &at, errors);
@@ -122,13 +148,24 @@ impl Rules for Service {
 }
 
 /// Whether every node port that is set lies in the range; a port that was allocated before may stay wherever it is.
-pub fn check_node_ports(service: &Value, old: Option<&Value>, range: &RangeInclusive<u16>) -> ErrorList {
+pub fn check_node_ports(
+    service: &Value,
+    old: Option<&Value>,
+    range: &RangeInclusive<u16>,
+) -> ErrorList {
     let mut errors = ErrorList::new();
     let had = |port: i64| {
-        old.is_some_and(|old| old.at("spec").items("ports").iter().any(|p| p.int("nodePort") == Some(port)))
+        old.is_some_and(|old| {
+            old.at("spec")
+                .items("ports")
+                .iter()
+                .any(|p| p.int("nodePort") == Some(port))
+        })
     };
     for (i, port) in service.at("spec").items("ports").iter().enumerate() {
-        let Some(number) = port.int("nodePort").filter(|n| *n != 0 && !had(*n)) else { continue };
+        let Some(number) = port.int("nodePort").filter(|n| *n != 0 && !had(*n)) else {
+            continue;
+        };
         if !u16::try_from(number).is_ok_and(|n| range.contains(&n)) {
             let detail = format!(
                 "provided port is not in the valid range. The range of valid ports is {}-{}",
@@ -163,7 +200,11 @@ fn families(spec: &mut Value) {
     if spec.text("type") == "ExternalName" {
         return;
     }
-    let family = if spec.text("clusterIP").contains(':') { "IPv6" } else { "IPv4" };
+    let family = if spec.text("clusterIP").contains(':') {
+        "IPv6"
+    } else {
+        "IPv4"
+    };
     if spec.items("ipFamilies").is_empty() {
         spec.put("ipFamilies", json!([family]));
     }
@@ -178,23 +219,28 @@ fn by_type(spec: &Value, errors: &mut ErrorList) {
     match kind {
         "LoadBalancer" | "NodePort" if headless(spec) => {
             let detail = format!("may not be set to 'None' for {kind} services");
-            SPEC.child("clusterIPs").index(0).invalid(errors, "None", &detail);
+            SPEC.child("clusterIPs")
+                .index(0)
+                .invalid(errors, "None", &detail);
         }
         "ExternalName" => {
             for field in ["clusterIPs", "ipFamilies"] {
                 if !spec.items(field).is_empty() {
-                    SPEC.child(field).forbidden(errors, "may not be set for ExternalName services");
+                    SPEC.child(field)
+                        .forbidden(errors, "may not be set for ExternalName services");
                 }
             }
             if spec.has("ipFamilyPolicy") {
-                SPEC.child("ipFamilyPolicy").forbidden(errors, "may not be set for ExternalName services");
+                SPEC.child("ipFamilyPolicy")
+                    .forbidden(errors, "may not be set for ExternalName services");
             }
             let name = spec.text("externalName");
             let name = name.strip_suffix('.').unwrap_or(name);
             if name.is_empty() {
                 SPEC.child("externalName").required(errors, "");
             } else {
-                SPEC.child("externalName").complain(errors, name, names::dns1123_subdomain(name));
+                SPEC.child("externalName")
+                    .complain(errors, name, names::dns1123_subdomain(name));
             }
         }
         _ => {}
@@ -210,7 +256,8 @@ fn ports(spec: &Value, errors: &mut ErrorList) {
         let at = list.index(i);
         let (name, protocol) = (port.text("name"), port.text("protocol"));
         if !name.is_empty() {
-            at.child("name").complain(errors, name, names::dns1123_label(name));
+            at.child("name")
+                .complain(errors, name, names::dns1123_label(name));
             if names.contains(&name) {
                 at.child("name").duplicate(errors, name);
             }
@@ -219,13 +266,15 @@ fn ports(spec: &Value, errors: &mut ErrorList) {
             at.child("name").required(errors, "");
         }
         let number = port.int("port").unwrap_or(0);
-        at.child("port").complain(errors, number, names::port_number(number));
+        at.child("port")
+            .complain(errors, number, names::port_number(number));
         one_of(port, "protocol", &PROTOCOLS, &at, errors);
         port_or_name(port.at("targetPort"), &at.child("targetPort"), errors);
         name_if_set(port, "appProtocol", names::qualified_name, &at, errors);
         if let Some(node_port) = port.int("nodePort").filter(|n| *n != 0) {
             if spec.text("type") == "ClusterIP" {
-                at.child("nodePort").forbidden(errors, "may not be used when `type` is 'ClusterIP'");
+                at.child("nodePort")
+                    .forbidden(errors, "may not be used when `type` is 'ClusterIP'");
             }
             if node_ports.contains(&(protocol, node_port)) {
                 at.child("nodePort").duplicate(errors, node_port);
@@ -241,16 +290,27 @@ fn ports(spec: &Value, errors: &mut ErrorList) {
 
 fn affinity(spec: &Value, errors: &mut ErrorList) {
     const TIMEOUT_MAX_SECONDS: i64 = 86_400;
-    one_of(spec, "sessionAffinity", &["ClientIP", "None"], &SPEC, errors);
+    one_of(
+        spec,
+        "sessionAffinity",
+        &["ClientIP", "None"],
+        &SPEC,
+        errors,
+    );
     let config = SPEC.child("sessionAffinityConfig");
     match spec.text("sessionAffinity") {
         "ClientIP" => {
             let at = config.child("clientIP");
             let at = at.child("timeoutSeconds");
-            match spec.at("sessionAffinityConfig").at("clientIP").int("timeoutSeconds") {
+            match spec
+                .at("sessionAffinityConfig")
+                .at("clientIP")
+                .int("timeoutSeconds")
+            {
                 None => at.required(errors, "when session affinity type is ClientIP"),
                 Some(seconds) if !(1..=TIMEOUT_MAX_SECONDS).contains(&seconds) => {
-                    let detail = format!("must be greater than 0 and less than {TIMEOUT_MAX_SECONDS}");
+                    let detail =
+                        format!("must be greater than 0 and less than {TIMEOUT_MAX_SECONDS}");
                     at.invalid(errors, seconds, &detail);
                 }
                 Some(_) => {}
@@ -270,24 +330,42 @@ fn addresses(spec: &Value, errors: &mut ErrorList) {
     let list = SPEC.child("clusterIPs");
     let shown = || spec.at("clusterIPs").clone();
     let first = spec.text("clusterIP");
-    let ips: Vec<&str> = spec.items("clusterIPs").iter().filter_map(Value::as_str).collect();
+    let ips: Vec<&str> = spec
+        .items("clusterIPs")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     match ips.first() {
         None if !first.is_empty() => list.required(errors, ""),
-        Some(_) if first.is_empty() => list.invalid(errors, shown(), "must be empty when `clusterIP` is not specified"),
-        Some(ip) if *ip != first => list.invalid(errors, shown(), "first value must match `clusterIP`"),
+        Some(_) if first.is_empty() => list.invalid(
+            errors,
+            shown(),
+            "must be empty when `clusterIP` is not specified",
+        ),
+        Some(ip) if *ip != first => {
+            list.invalid(errors, shown(), "first value must match `clusterIP`")
+        }
         _ => {}
     }
     let families = SPEC.child("ipFamilies");
     let given = spec.items("ipFamilies");
     for (i, family) in given.iter().enumerate() {
         if family != "IPv4" && family != "IPv6" {
-            families.index(i).unsupported(errors, family.clone(), &["IPv4", "IPv6"]);
+            families
+                .index(i)
+                .unsupported(errors, family.clone(), &["IPv4", "IPv6"]);
         }
         if given[..i].contains(family) {
             families.index(i).duplicate(errors, family.clone());
         }
     }
-    one_of_if_set(spec, "ipFamilyPolicy", &["PreferDualStack", "RequireDualStack", "SingleStack"], &SPEC, errors);
+    one_of_if_set(
+        spec,
+        "ipFamilyPolicy",
+        &["PreferDualStack", "RequireDualStack", "SingleStack"],
+        &SPEC,
+        errors,
+    );
     let before = errors.len();
     for (i, text) in ips.iter().enumerate() {
         if i == 0 && *text == "None" {
@@ -305,9 +383,18 @@ fn addresses(spec: &Value, errors: &mut ErrorList) {
         return;
     }
     if !one_per_family(&ips) {
-        list.invalid(errors, shown(), "may specify no more than one IP for each IP family");
+        list.invalid(
+            errors,
+            shown(),
+            "may specify no more than one IP for each IP family",
+        );
     }
-    for (i, (ip, family)) in ips.iter().zip(given).enumerate().filter(|_| !headless(spec)) {
+    for (i, (ip, family)) in ips
+        .iter()
+        .zip(given)
+        .enumerate()
+        .filter(|_| !headless(spec))
+    {
         let is = if ip.contains(':') { "IPv6" } else { "IPv4" };
         if let Some(family) = family.as_str().filter(|family| *family != is) {
             let detail = format!("expected an {family} value as indicated by `ipFamilies[{i}]`");
@@ -328,11 +415,18 @@ fn load_balancer(spec: &Value, errors: &mut ErrorList) {
     }
     for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
         if spec.has(field) && !is {
-            SPEC.child(field).forbidden(errors, "may only be used when `type` is 'LoadBalancer'");
+            SPEC.child(field)
+                .forbidden(errors, "may only be used when `type` is 'LoadBalancer'");
         }
     }
     if is {
-        name_if_set(spec, "loadBalancerClass", names::qualified_name, &SPEC, errors);
+        name_if_set(
+            spec,
+            "loadBalancerClass",
+            names::qualified_name,
+            &SPEC,
+            errors,
+        );
     }
 }
 
@@ -340,9 +434,19 @@ fn traffic(spec: &Value, errors: &mut ErrorList) {
     let policy = spec.text("externalTrafficPolicy");
     let at = SPEC.child("externalTrafficPolicy");
     if external(spec) {
-        one_of(spec, "externalTrafficPolicy", &["Cluster", "Local"], &SPEC, errors);
+        one_of(
+            spec,
+            "externalTrafficPolicy",
+            &["Cluster", "Local"],
+            &SPEC,
+            errors,
+        );
     } else if !policy.is_empty() {
-        at.invalid(errors, policy, "may only be set for externally-accessible services");
+        at.invalid(
+            errors,
+            policy,
+            "may only be set for externally-accessible services",
+        );
     }
     let port = spec.int("healthCheckNodePort").unwrap_or(0);
     let at = SPEC.child("healthCheckNodePort");
@@ -356,7 +460,13 @@ fn traffic(spec: &Value, errors: &mut ErrorList) {
         }
     }
     if matches!(spec.text("type"), "ClusterIP" | "NodePort" | "LoadBalancer") {
-        one_of(spec, "internalTrafficPolicy", &["Cluster", "Local"], &SPEC, errors);
+        one_of(
+            spec,
+            "internalTrafficPolicy",
+            &["Cluster", "Local"],
+            &SPEC,
+            errors,
+        );
     }
     let distributions = ["PreferClose", "PreferSameNode", "PreferSameZone"];
     one_of_if_set(spec, "trafficDistribution", &distributions, &SPEC, errors);

@@ -35,7 +35,13 @@ impl Rules for StorageClass {
         }
         parameters(value, errors);
         one_of_if_set(value, "reclaimPolicy", &["Delete", "Retain"], &ROOT, errors);
-        one_of(value, "volumeBindingMode", &["Immediate", "WaitForFirstConsumer"], &ROOT, errors);
+        one_of(
+            value,
+            "volumeBindingMode",
+            &["Immediate", "WaitForFirstConsumer"],
+            &ROOT,
+            errors,
+        );
         topologies(value, errors);
     }
 
@@ -82,7 +88,11 @@ fn topologies(value: &Value, errors: &mut ErrorList) {
             if values.is_empty() {
                 at.child("values").required(errors, "");
             }
-            for (k, value) in values.iter().enumerate().filter(|(k, value)| values[..*k].contains(value)) {
+            for (k, value) in values
+                .iter()
+                .enumerate()
+                .filter(|(k, value)| values[..*k].contains(value))
+            {
                 at.child("values").index(k).duplicate(errors, value.clone());
             }
             label_name(key, &at.child("key"), errors);

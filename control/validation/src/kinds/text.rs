@@ -39,12 +39,19 @@ pub(super) fn annotations(metadata: &Value, at: &At<'_>, errors: &mut ErrorList)
         bytes += key.len() + value.as_str().map_or(0, str::len);
     }
     if bytes > ANNOTATIONS_MAX_BYTES {
-        at.child("annotations").too_long(errors, ANNOTATIONS_MAX_BYTES);
+        at.child("annotations")
+            .too_long(errors, ANNOTATIONS_MAX_BYTES);
     }
 }
 
 /// The text of `field` must be one of `supported` (sorted, as Kubernetes lists them); a missing one is required.
-pub(super) fn one_of(object: &Value, field: &str, supported: &[&str], at: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn one_of(
+    object: &Value,
+    field: &str,
+    supported: &[&str],
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     match object.text(field) {
         "" => at.child(field).required(errors, ""),
         _ => one_of_if_set(object, field, supported, at, errors),
@@ -52,9 +59,16 @@ pub(super) fn one_of(object: &Value, field: &str, supported: &[&str], at: &At<'_
 }
 
 /// The same for a field that may be missing.
-pub(super) fn one_of_if_set(object: &Value, field: &str, supported: &[&str], at: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn one_of_if_set(
+    object: &Value,
+    field: &str,
+    supported: &[&str],
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     if object.has(field) && !supported.contains(&object.text(field)) {
-        at.child(field).unsupported(errors, object.text(field), supported);
+        at.child(field)
+            .unsupported(errors, object.text(field), supported);
     }
 }
 
@@ -86,14 +100,22 @@ pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
 pub(super) fn ip(text: &str, at: &At<'_>, errors: &mut ErrorList) -> bool {
     let good = parse_ip(text).is_some();
     if !good {
-        at.invalid(errors, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        at.invalid(
+            errors,
+            text,
+            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        );
     }
     good
 }
 
 pub(super) fn cidr(text: &str, at: &At<'_>, errors: &mut ErrorList) {
     if text.parse::<IpNet>().is_err() {
-        at.invalid(errors, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+        at.invalid(
+            errors,
+            text,
+            "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+        );
     }
 }
 
@@ -104,19 +126,34 @@ pub(super) fn not_special_ip(text: &str, at: &At<'_>, errors: &mut ErrorList) {
     };
     let (unicast, multicast) = match ip {
         IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
-        IpAddr::V6(v6) => (v6.is_unicast_link_local(), Ipv6Addr::segments(&v6)[0] == 0xff02),
+        IpAddr::V6(v6) => (
+            v6.is_unicast_link_local(),
+            Ipv6Addr::segments(&v6)[0] == 0xff02,
+        ),
     };
     if ip.is_unspecified() {
         at.invalid(errors, text, &format!("may not be unspecified ({text})"));
     }
     if ip.is_loopback() {
-        at.invalid(errors, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+        at.invalid(
+            errors,
+            text,
+            "may not be in the loopback range (127.0.0.0/8, ::1/128)",
+        );
     }
     if unicast {
-        at.invalid(errors, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+        at.invalid(
+            errors,
+            text,
+            "may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+        );
     }
     if multicast {
-        at.invalid(errors, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+        at.invalid(
+            errors,
+            text,
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+        );
     }
 }
 
@@ -165,6 +202,10 @@ pub(super) fn local_path(path: &str, at: &At<'_>, errors: &mut ErrorList) {
 /// A file mode of nine bits.
 pub(super) fn mode(object: &Value, field: &str, at: &At<'_>, errors: &mut ErrorList) {
     if let Some(mode) = object.int(field).filter(|mode| !(0..=0o777).contains(mode)) {
-        at.child(field).invalid(errors, mode, "must be a number between 0 and 0777 (octal), both inclusive");
+        at.child(field).invalid(
+            errors,
+            mode,
+            "must be a number between 0 and 0777 (octal), both inclusive",
+        );
     }
 }

@@ -14,7 +14,12 @@ use crate::json::{Get, Set, same};
 
 const SPEC: At<'static> = At::root("spec");
 const ROOT: At<'static> = At::root("");
-const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+const MODES: [&str; 4] = [
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
 /// What of a volume's specification is not its source.
 const NOT_SOURCE: [&str; 9] = [
     "accessModes",
@@ -31,7 +36,10 @@ const NOT_SOURCE: [&str; 9] = [
 pub(super) struct PersistentVolume;
 
 impl Rules for PersistentVolume {
-    const COMMON: Common = Common { status: true, ..Common::cluster() };
+    const COMMON: Common = Common {
+        status: true,
+        ..Common::cluster()
+    };
     shape!(k8s_openapi::api::core::v1::PersistentVolume);
 
     fn default(value: &mut Value) {
@@ -54,14 +62,21 @@ impl Rules for PersistentVolume {
         let spec = value.at("spec");
         access_modes(spec, "", &SPEC, errors);
         capacity(spec, errors);
-        one_of_if_set(spec, "persistentVolumeReclaimPolicy", &["Delete", "Recycle", "Retain"], &SPEC, errors);
+        one_of_if_set(
+            spec,
+            "persistentVolumeReclaimPolicy",
+            &["Delete", "Recycle", "Retain"],
+            &SPEC,
+            errors,
+        );
         if spec.has("nodeAffinity") {
             let at = SPEC.child("nodeAffinity");
             let affinity = spec.at("nodeAffinity");
             if affinity.has("required") {
                 scheduling::node_selector(affinity.at("required"), &at.child("required"), errors);
             } else {
-                at.child("required").required(errors, "must specify required node constraints");
+                at.child("required")
+                    .required(errors, "must specify required node constraints");
             }
         }
         source(spec, errors);
@@ -71,9 +86,16 @@ impl Rules for PersistentVolume {
             && spec.text("persistentVolumeReclaimPolicy") == "Recycle"
         {
             let detail = "may not be 'recycle' for a hostPath mount of '/'";
-            SPEC.child("persistentVolumeReclaimPolicy").forbidden(errors, detail);
+            SPEC.child("persistentVolumeReclaimPolicy")
+                .forbidden(errors, detail);
         }
-        name_if_set(spec, "storageClassName", names::dns1123_subdomain, &SPEC, errors);
+        name_if_set(
+            spec,
+            "storageClassName",
+            names::dns1123_subdomain,
+            &SPEC,
+            errors,
+        );
         one_of_if_set(spec, "volumeMode", &["Block", "Filesystem"], &SPEC, errors);
     }
 
@@ -81,7 +103,10 @@ impl Rules for PersistentVolume {
         let (spec, before) = (new.at("spec"), old.at("spec"));
         if !same(&only_source(spec), &only_source(before)) {
             let at = SPEC.child("persistentvolumesource");
-            at.forbidden(errors, "spec.persistentvolumesource is immutable after creation");
+            at.forbidden(
+                errors,
+                "spec.persistentvolumesource is immutable after creation",
+            );
         }
         immutable(spec, before, "volumeMode", &ROOT, errors);
         if before.has("nodeAffinity") {
@@ -116,14 +141,18 @@ fn capacity(spec: &Value, errors: &mut ErrorList) {
     }
     for (name, value) in spec.entries("capacity") {
         if amount(value).is_none_or(|q| q.is_negative() || q.is_zero()) {
-            at.key(name).invalid(errors, value.clone(), "must be greater than zero");
+            at.key(name)
+                .invalid(errors, value.clone(), "must be greater than zero");
         }
     }
 }
 
 fn source(spec: &Value, errors: &mut ErrorList) {
     let mut found = false;
-    for (kind, source) in spec.own_entries().filter(|(field, _)| !NOT_SOURCE.contains(field)) {
+    for (kind, source) in spec
+        .own_entries()
+        .filter(|(field, _)| !NOT_SOURCE.contains(field))
+    {
         let at = SPEC.child(kind);
         if std::mem::replace(&mut found, true) {
             at.forbidden(errors, "may not specify more than 1 volume type");
@@ -135,7 +164,8 @@ fn source(spec: &Value, errors: &mut ErrorList) {
                 required(source, "path", &at, errors);
                 no_backsteps(source.text("path"), &at.child("path"), errors);
                 if !spec.has("nodeAffinity") {
-                    SPEC.child("nodeAffinity").required(errors, "Local volume requires node affinity");
+                    SPEC.child("nodeAffinity")
+                        .required(errors, "Local volume requires node affinity");
                 }
             }
             "nfs" => {
@@ -143,7 +173,11 @@ fn source(spec: &Value, errors: &mut ErrorList) {
                     required(source, field, &at, errors);
                 }
                 if !source.text("path").starts_with('/') {
-                    at.child("path").invalid(errors, source.text("path"), "must be an absolute path");
+                    at.child("path").invalid(
+                        errors,
+                        source.text("path"),
+                        "must be an absolute path",
+                    );
                 }
             }
             "csi" => {
@@ -152,7 +186,9 @@ fn source(spec: &Value, errors: &mut ErrorList) {
                 }
             }
             other => {
-                let known = volume_sources::FOREIGN.iter().find(|(name, _)| *name == other);
+                let known = volume_sources::FOREIGN
+                    .iter()
+                    .find(|(name, _)| *name == other);
                 for field in known.map_or(&[][..], |(_, fields)| fields) {
                     required(source, field, &at, errors);
                 }
@@ -170,19 +206,30 @@ fn access_modes(spec: &Value, missing: &str, at: &At<'_>, errors: &mut ErrorList
     if modes.is_empty() {
         at.required(errors, missing);
     }
-    for mode in modes.iter().filter(|mode| !MODES.contains(&mode.as_str().unwrap_or_default())) {
+    for mode in modes
+        .iter()
+        .filter(|mode| !MODES.contains(&mode.as_str().unwrap_or_default()))
+    {
         at.unsupported(errors, mode.clone(), &MODES);
     }
-    let other = |mode: &Value| mode != "ReadWriteOncePod" && mode.as_str().is_some_and(|m| MODES.contains(&m));
+    let other = |mode: &Value| {
+        mode != "ReadWriteOncePod" && mode.as_str().is_some_and(|m| MODES.contains(&m))
+    };
     if modes.iter().any(|mode| mode == "ReadWriteOncePod") && modes.iter().any(other) {
-        at.forbidden(errors, "may not use ReadWriteOncePod with other access modes");
+        at.forbidden(
+            errors,
+            "may not use ReadWriteOncePod with other access modes",
+        );
     }
 }
 
 pub(super) struct PersistentVolumeClaim;
 
 impl Rules for PersistentVolumeClaim {
-    const COMMON: Common = Common { status: true, ..Common::namespaced() };
+    const COMMON: Common = Common {
+        status: true,
+        ..Common::namespaced()
+    };
     shape!(k8s_openapi::api::core::v1::PersistentVolumeClaim);
 
     fn default(value: &mut Value) {
@@ -208,7 +255,9 @@ impl Rules for PersistentVolumeClaim {
             for (name, value) in new.at("status").entries(field) {
                 if amount(value).is_none_or(|q| q.is_negative()) {
                     let detail = "must be a valid resource quantity";
-                    at.child(field).key(name).invalid(errors, value.clone(), detail);
+                    at.child(field)
+                        .key(name)
+                        .invalid(errors, value.clone(), detail);
                 }
             }
         }
@@ -233,8 +282,20 @@ pub(super) fn check_claim_spec(spec: &Value, at: &At<'_>, errors: &mut ErrorList
             Some(_) => quantity("storage", size, &at, errors),
         }
     }
-    name_if_set(spec, "storageClassName", names::dns1123_subdomain, at, errors);
-    name_if_set(spec, "volumeAttributesClassName", names::dns1123_subdomain, at, errors);
+    name_if_set(
+        spec,
+        "storageClassName",
+        names::dns1123_subdomain,
+        at,
+        errors,
+    );
+    name_if_set(
+        spec,
+        "volumeAttributesClassName",
+        names::dns1123_subdomain,
+        at,
+        errors,
+    );
     one_of_if_set(spec, "volumeMode", &["Block", "Filesystem"], at, errors);
     for field in ["dataSource", "dataSourceRef"] {
         if spec.has(field) {
@@ -267,7 +328,10 @@ fn claim_update(new: &Value, old: &Value, errors: &mut ErrorList) {
     let size = |v: &Value| v.at("resources").at("requests").at("storage").clone();
     if new.at("status").text("phase") == "Bound" {
         if munged.at("resources").at("requests").is_object() {
-            munged.object("resources").object("requests").put("storage", size(before));
+            munged
+                .object("resources")
+                .object("requests")
+                .put("storage", size(before));
         }
         munged.copy_from(before, "volumeAttributesClassName");
     }
@@ -278,10 +342,13 @@ fn claim_update(new: &Value, old: &Value, errors: &mut ErrorList) {
     }
     if amount(&size(spec)) < amount(&size(before)) {
         let kept = amount(old.at("status").at("capacity").at("storage"));
-        if kept.is_none_or(|kept| amount(&size(spec)).is_some_and(|size| size <= kept)) && kept.is_some() {
+        if kept.is_none_or(|kept| amount(&size(spec)).is_some_and(|size| size <= kept))
+            && kept.is_some()
+        {
             let at = SPEC.child("resources");
             let at = at.child("requests");
-            at.child("storage").forbidden(errors, "field can not be less than status.capacity");
+            at.child("storage")
+                .forbidden(errors, "field can not be less than status.capacity");
         }
     }
     immutable(spec, before, "volumeMode", &ROOT, errors);

@@ -14,7 +14,9 @@ pub const COPY_MAX_BYTES: usize = 3 << 20;
 
 pub(super) fn apply(original: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Value::Array(operations) = patch else {
-        return Err(PatchError::Malformed("json: cannot unmarshal: a JSON patch must be a list of operations".into()));
+        return Err(PatchError::Malformed(
+            "json: cannot unmarshal: a JSON patch must be a list of operations".into(),
+        ));
     };
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge(format!(
@@ -24,8 +26,9 @@ pub(super) fn apply(original: &Value, patch: &Value) -> Result<Value, PatchError
     }
     let mut parsed = Vec::with_capacity(operations.len());
     for (i, operation) in operations.iter().enumerate() {
-        let operation = PatchOperation::deserialize(operation)
-            .map_err(|e| PatchError::Malformed(format!("operation {i} of the JSON patch is malformed: {e}")))?;
+        let operation = PatchOperation::deserialize(operation).map_err(|e| {
+            PatchError::Malformed(format!("operation {i} of the JSON patch is malformed: {e}"))
+        })?;
         parsed.push(operation);
     }
     let mut result = original.clone();
@@ -51,7 +54,12 @@ fn json_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
         Value::Array(items) => 2 + items.iter().map(|item| json_bytes(item) + 1).sum::<usize>(),
-        Value::Object(map) => 2 + map.iter().map(|(key, value)| key.len() + json_bytes(value) + 4).sum::<usize>(),
+        Value::Object(map) => {
+            2 + map
+                .iter()
+                .map(|(key, value)| key.len() + json_bytes(value) + 4)
+                .sum::<usize>()
+        }
         _ => 5,
     }
 }

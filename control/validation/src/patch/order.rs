@@ -23,7 +23,12 @@ impl Identity {
 }
 
 /// Orders `merged`: what is in `wanted` comes in that order, the rest in the order of `server`.
-pub(super) fn arrange(merged: Vec<Value>, wanted: &[Value], server: &[Value], identity: Identity) -> Vec<Value> {
+pub(super) fn arrange(
+    merged: Vec<Value>,
+    wanted: &[Value],
+    server: &[Value],
+    identity: Identity,
+) -> Vec<Value> {
     let (mut patch, mut own) = (Vec::new(), Vec::new());
     for item in merged {
         let in_server = identity.position(server, &item);

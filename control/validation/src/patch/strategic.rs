@@ -18,7 +18,11 @@ const ORDER_PREFIX: &str = "$setElementOrder/";
 
 type Object = Map<String, Value>;
 
-pub(super) fn apply(original: &Value, patch: &Object, shape: &'static Struct) -> Result<Value, PatchError> {
+pub(super) fn apply(
+    original: &Value,
+    patch: &Object,
+    shape: &'static Struct,
+) -> Result<Value, PatchError> {
     let Value::Object(original) = original else {
         return Err(malformed("the object to patch is not a JSON object".into()));
     };
@@ -58,7 +62,9 @@ impl Shape {
 
     /// The strategy of a list and the type of its items.
     fn list(self, name: &str) -> (Strategy, Self) {
-        let Shape::Struct(shape) = self else { return (Strategy::Replace, Shape::Unknown) };
+        let Shape::Struct(shape) = self else {
+            return (Strategy::Replace, Shape::Unknown);
+        };
         match shape.field(name) {
             Some(Ty::List(item)) => (of(shape.name, name), Shape::of(item)),
             _ => (Strategy::Replace, Shape::Unknown),
@@ -71,7 +77,11 @@ fn merge_map(original: &mut Object, patch: &Object, shape: Shape) -> Result<(), 
         None => {}
         Some(Value::String(directive)) => match directive.as_str() {
             "replace" => {
-                *original = patch.iter().filter(|(k, _)| *k != PATCH).map(|(k, v)| (k.clone(), v.clone())).collect();
+                *original = patch
+                    .iter()
+                    .filter(|(k, _)| *k != PATCH)
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect();
                 return Ok(());
             }
             "delete" => {
@@ -106,7 +116,12 @@ fn merge_map(original: &mut Object, patch: &Object, shape: Shape) -> Result<(), 
     Ok(())
 }
 
-fn merge_field(original: &mut Object, key: &str, value: &Value, shape: Shape) -> Result<(), PatchError> {
+fn merge_field(
+    original: &mut Object,
+    key: &str,
+    value: &Value,
+    shape: Shape,
+) -> Result<(), PatchError> {
     if value.is_null() {
         original.remove(key);
         return Ok(());
@@ -136,7 +151,10 @@ fn merge_field(original: &mut Object, key: &str, value: &Value, shape: Shape) ->
 fn without_directives(value: &Value) -> Option<Value> {
     match value {
         Value::Object(map) => {
-            if map.get(PATCH).is_some_and(|directive| directive == "delete") {
+            if map
+                .get(PATCH)
+                .is_some_and(|directive| directive == "delete")
+            {
                 return None;
             }
             let kept = map
@@ -147,9 +165,16 @@ fn without_directives(value: &Value) -> Option<Value> {
         }
         Value::Array(items) => {
             // `$patch: replace` is an item of its own, of which nothing is left.
-            let only_directive = |item: &Value| item.as_object().is_some_and(|m| m.len() == 1 && m.contains_key(PATCH));
+            let only_directive = |item: &Value| {
+                item.as_object()
+                    .is_some_and(|m| m.len() == 1 && m.contains_key(PATCH))
+            };
             Some(Value::Array(
-                items.iter().filter(|item| !only_directive(item)).filter_map(without_directives).collect(),
+                items
+                    .iter()
+                    .filter(|item| !only_directive(item))
+                    .filter_map(without_directives)
+                    .collect(),
             ))
         }
         other => Some(other.clone()),
@@ -157,7 +182,10 @@ fn without_directives(value: &Value) -> Option<Value> {
 }
 
 fn is_directive(key: &str) -> bool {
-    key == PATCH || key == RETAIN_KEYS || key.starts_with(DELETE_PREFIX) || key.starts_with(ORDER_PREFIX)
+    key == PATCH
+        || key == RETAIN_KEYS
+        || key.starts_with(DELETE_PREFIX)
+        || key.starts_with(ORDER_PREFIX)
 }
 
 fn merge_list(
@@ -176,7 +204,9 @@ fn merge_list(
             let mut merged = Vec::with_capacity(original.len() + patch.len());
             for each in original.iter().chain(patch) {
                 if each.is_object() || each.is_array() {
-                    return Err(malformed("list element types are not identical in a list of primitives".into()));
+                    return Err(malformed(
+                        "list element types are not identical in a list of primitives".into(),
+                    ));
                 }
                 if !merged.contains(each) {
                     merged.push(each.clone());
@@ -192,7 +222,10 @@ fn merge_list(
     }
     let identity = Identity(Some(key));
     for each in &patch {
-        match identity.position(&merged, each).and_then(|i| merged.get_mut(i)) {
+        match identity
+            .position(&merged, each)
+            .and_then(|i| merged.get_mut(i))
+        {
             Some(Value::Object(old)) => {
                 if let Value::Object(new) = each {
                     merge_map(old, new, item)?;
@@ -216,32 +249,43 @@ fn special_items(
     let mut replace = false;
     for each in patch {
         let Value::Object(map) = each else {
-            return Err(malformed("list element types are not identical: a map with a merge key is needed".into()));
+            return Err(malformed(
+                "list element types are not identical: a map with a merge key is needed".into(),
+            ));
         };
         match map.get(PATCH) {
             None => {
                 if !map.contains_key(key) {
                     let shown = shown(each);
-                    return Err(malformed(format!("map: {shown} does not contain declared merge key: {key}")));
+                    return Err(malformed(format!(
+                        "map: {shown} does not contain declared merge key: {key}"
+                    )));
                 }
                 rest.push(each.clone());
             }
             Some(directive) if directive == "replace" => {
                 replace = true;
                 if map.contains_key(key) {
-                    let kept = map.iter().filter(|(k, _)| *k != PATCH).map(|(k, v)| (k.clone(), v.clone()));
+                    let kept = map
+                        .iter()
+                        .filter(|(k, _)| *k != PATCH)
+                        .map(|(k, v)| (k.clone(), v.clone()));
                     rest.push(Value::Object(kept.collect()));
                 }
             }
             Some(directive) if directive == "delete" => {
                 let Some(wanted) = map.get(key) else {
                     let shown = shown(each);
-                    return Err(malformed(format!("delete patch type with no merge key defined: {shown}")));
+                    return Err(malformed(format!(
+                        "delete patch type with no merge key defined: {shown}"
+                    )));
                 };
                 original.retain(|item| item.get(key) != Some(wanted));
             }
             Some(directive) if directive == "merge" => {
-                return Err(malformed("merge patch type cannot yet be specified in a list".into()));
+                return Err(malformed(
+                    "merge patch type cannot yet be specified in a list".into(),
+                ));
             }
             Some(other) => return Err(malformed(format!("unknown patch type [{other}] found"))),
         }
@@ -251,7 +295,11 @@ fn special_items(
 
 fn shown(value: &Value) -> String {
     let text = value.to_string();
-    if text.chars().count() > 200 { text.chars().take(200).chain(['…']).collect() } else { text }
+    if text.chars().count() > 200 {
+        text.chars().take(200).chain(['…']).collect()
+    } else {
+        text
+    }
 }
 
 /// `$retainKeys`: fields that it does not list go away; the patch may not set any of them.
@@ -259,12 +307,20 @@ fn retain_keys(original: &mut Object, patch: &Object) -> Result<(), PatchError> 
     let keys = match patch.get(RETAIN_KEYS) {
         None => return Ok(()),
         Some(Value::Array(keys)) => keys,
-        Some(_) => return Err(PatchError::Unprocessable("invalid patch format of retainKeys".into())),
+        Some(_) => {
+            return Err(PatchError::Unprocessable(
+                "invalid patch format of retainKeys".into(),
+            ));
+        }
     };
     let listed = |key: &str| keys.iter().any(|k| k == key);
-    let stray = patch.iter().any(|(key, value)| !value.is_null() && !is_directive(key) && !listed(key));
+    let stray = patch
+        .iter()
+        .any(|(key, value)| !value.is_null() && !is_directive(key) && !listed(key));
     if stray {
-        return Err(PatchError::Unprocessable("invalid patch format of retainKeys".into()));
+        return Err(PatchError::Unprocessable(
+            "invalid patch format of retainKeys".into(),
+        ));
     }
     original.retain(|key, _| listed(key));
     Ok(())
@@ -272,7 +328,9 @@ fn retain_keys(original: &mut Object, patch: &Object) -> Result<(), PatchError> 
 
 fn delete_from(original: &mut Object, field: &str, unwanted: &Value) -> Result<(), PatchError> {
     let Value::Array(unwanted) = unwanted else {
-        return Err(PatchError::Unprocessable("invalid patch format of primitive list".into()));
+        return Err(PatchError::Unprocessable(
+            "invalid patch format of primitive list".into(),
+        ));
     };
     if let Some(Value::Array(items)) = original.get_mut(field) {
         items.retain(|item| !unwanted.contains(item));
@@ -289,7 +347,9 @@ fn in_order(
     shape: Shape,
 ) -> Result<(), PatchError> {
     let Value::Array(order) = order else {
-        return Err(PatchError::Unprocessable("invalid patch format of setElementOrder list".into()));
+        return Err(PatchError::Unprocessable(
+            "invalid patch format of setElementOrder list".into(),
+        ));
     };
     let (strategy, item) = shape.list(field);
     let identity = match strategy {
@@ -302,12 +362,18 @@ fn in_order(
             original.remove(field);
             return Ok(());
         }
-        Some(_) => return Err(malformed(format!("the field {field} of the patch must be a list"))),
+        Some(_) => {
+            return Err(malformed(format!(
+                "the field {field} of the patch must be a list"
+            )));
+        }
         None => &[],
     };
     matches_order(added, order, identity)?;
     // Items that the patch deletes from a list of texts are no longer there to be put in order.
-    let unwanted = patch.get(&format!("{DELETE_PREFIX}{field}")).and_then(Value::as_array);
+    let unwanted = patch
+        .get(&format!("{DELETE_PREFIX}{field}"))
+        .and_then(Value::as_array);
     let server = match original.get(field) {
         Some(Value::Array(server)) => server.clone(),
         Some(_) | None if added.is_empty() => return Ok(()),

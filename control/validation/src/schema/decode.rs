@@ -35,23 +35,40 @@ pub struct DecodeError {
 const UNKNOWN_MAX: usize = 100;
 
 /// Lists that Go writes even when they are empty (no `omitempty`).
-const KEPT_EMPTY: [(&str, &str); 4] =
-    [("EndpointSlice", "endpoints"), ("Role", "rules"), ("ClusterRole", "rules"), ("PolicyRule", "verbs")];
+const KEPT_EMPTY: [(&str, &str); 4] = [
+    ("EndpointSlice", "endpoints"),
+    ("Role", "rules"),
+    ("ClusterRole", "rules"),
+    ("PolicyRule", "verbs"),
+];
 
 /// Decodes an object of the structure type `shape`.
 ///
 /// # Errors
 /// The first field of a wrong type.
 pub fn decode(mut value: Value, shape: &'static Struct) -> Result<Decoded, DecodeError> {
-    let mut cx = Walk { trail: Vec::with_capacity(16), unknown: Vec::new() };
+    let mut cx = Walk {
+        trail: Vec::with_capacity(16),
+        unknown: Vec::new(),
+    };
     match &mut value {
         Value::Object(map) => cx.structure(map, shape)?,
         other => {
-            let message = format!("json: cannot unmarshal {} into Go value of type v1.{}", kind(other), shape.name);
-            return Err(DecodeError { path: String::new(), message });
+            let message = format!(
+                "json: cannot unmarshal {} into Go value of type v1.{}",
+                kind(other),
+                shape.name
+            );
+            return Err(DecodeError {
+                path: String::new(),
+                message,
+            });
         }
     }
-    Ok(Decoded { value, unknown: cx.unknown })
+    Ok(Decoded {
+        value,
+        unknown: cx.unknown,
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -68,12 +85,17 @@ struct Walk {
 }
 
 impl Walk {
-    fn structure(&mut self, map: &mut Map<String, Value>, shape: &'static Struct) -> Result<(), DecodeError> {
+    fn structure(
+        &mut self,
+        map: &mut Map<String, Value>,
+        shape: &'static Struct,
+    ) -> Result<(), DecodeError> {
         let mut drop = false;
         for (name, value) in map.iter_mut() {
             let Some((field, ty)) = shape.entry(name) else {
                 if self.unknown.len() < UNKNOWN_MAX {
-                    self.unknown.push(format!("unknown field {:?}", self.full_path(name)));
+                    self.unknown
+                        .push(format!("unknown field {:?}", self.full_path(name)));
                 }
                 *value = Value::Null;
                 drop = true;
@@ -87,7 +109,9 @@ impl Walk {
             self.value(value, ty, shape)?;
             self.trail.pop();
             let empty = match (ty, &*value) {
-                (Ty::List(_), Value::Array(items)) => items.is_empty() && !KEPT_EMPTY.contains(&(shape.name, *field)),
+                (Ty::List(_), Value::Array(items)) => {
+                    items.is_empty() && !KEPT_EMPTY.contains(&(shape.name, *field))
+                }
                 (Ty::Map(_), Value::Object(entries)) => entries.is_empty(),
                 _ => false,
             };
@@ -102,14 +126,23 @@ impl Walk {
         Ok(())
     }
 
-    fn value(&mut self, value: &mut Value, ty: &'static Ty, parent: &'static Struct) -> Result<(), DecodeError> {
+    fn value(
+        &mut self,
+        value: &mut Value,
+        ty: &'static Ty,
+        parent: &'static Struct,
+    ) -> Result<(), DecodeError> {
         match (ty, &mut *value) {
             (Ty::Any, _)
             | (Ty::Bool, Value::Bool(_))
             | (Ty::Text, Value::String(_))
             | (Ty::Float, Value::Number(_))
             | (Ty::IntOrString, Value::String(_)) => Ok(()),
-            (Ty::Int32 | Ty::IntOrString, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => Ok(()),
+            (Ty::Int32 | Ty::IntOrString, Value::Number(n))
+                if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
+            {
+                Ok(())
+            }
             (Ty::Int64, Value::Number(n)) if n.is_i64() => Ok(()),
             (Ty::Struct(shape), Value::Object(map)) => self.structure(map, shape),
             (Ty::List(item), Value::Array(items)) => {
@@ -136,7 +169,9 @@ impl Walk {
                 *value = Value::String(self.quantity(&text)?.unwrap_or(text));
                 Ok(())
             }
-            (Ty::Time | Ty::MicroTime, Value::String(text)) => self.time(text, matches!(ty, Ty::MicroTime)),
+            (Ty::Time | Ty::MicroTime, Value::String(text)) => {
+                self.time(text, matches!(ty, Ty::MicroTime))
+            }
             (Ty::Bytes, Value::String(text)) => self.bytes(text),
             (_, other) => Err(self.mismatch(other, ty, parent)),
         }
@@ -171,7 +206,10 @@ impl Walk {
     /// The canonical form, if the text is not in it.
     fn quantity(&self, text: &str) -> Result<Option<String>, DecodeError> {
         // Small whole numbers without a leading zero are the common case and canonical as they are.
-        let plain = !text.starts_with('0') && text.len() < 3 && text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
+        let plain = !text.starts_with('0')
+            && text.len() < 3
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && !text.is_empty();
         if plain {
             return Ok(None);
         }
@@ -182,10 +220,20 @@ impl Walk {
 
     fn time(&self, text: &mut String, micro: bool) -> Result<(), DecodeError> {
         let at: Timestamp = text.parse().map_err(|_| {
-            let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
-            self.broken(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))
+            let layout = if micro {
+                "2006-01-02T15:04:05.000000Z07:00"
+            } else {
+                "2006-01-02T15:04:05Z07:00"
+            };
+            self.broken(format!(
+                "parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""
+            ))
         })?;
-        *text = if micro { meta::micro_time(at) } else { meta::time(at) };
+        *text = if micro {
+            meta::micro_time(at)
+        } else {
+            meta::time(at)
+        };
         Ok(())
     }
 
@@ -205,8 +253,11 @@ impl Walk {
             (Ty::Int32 | Ty::Int64 | Ty::IntOrString, Value::Number(n)) => format!("number {n}"),
             _ => kind(value).to_owned(),
         };
-        let message =
-            format!("json: cannot unmarshal {what} into Go struct field {}.{path} of type {}", parent.name, go_type(ty));
+        let message = format!(
+            "json: cannot unmarshal {what} into Go struct field {}.{path} of type {}",
+            parent.name,
+            go_type(ty)
+        );
         DecodeError { path, message }
     }
 
@@ -295,14 +346,23 @@ fn zero(ty: &Ty) -> Value {
 
 /// Where standard, padded base64 is broken, if it is. Nothing is decoded: a Secret may hold a mebibyte.
 fn base64_fault(text: &[u8]) -> Option<usize> {
-    let body = text.iter().rev().take(2).take_while(|b| **b == b'=').count();
+    let body = text
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|b| **b == b'=')
+        .count();
     let data = text.len() - body;
     let alphabet = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     if let Some(at) = text[..data].iter().position(|b| !alphabet(b)) {
         return Some(at);
     }
     // One character alone cannot hold a byte, and padding fills up the last group of four exactly.
-    if text.len() % 4 != 0 || data % 4 == 1 { Some(text.len() - text.len() % 4) } else { None }
+    if text.len() % 4 != 0 || data % 4 == 1 {
+        Some(text.len() - text.len() % 4)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -344,12 +404,18 @@ mod tests {
             json!({"spec": {"containers": {}}}),
             "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container",
         );
-        check::<core::Pod>(json!([]), "json: cannot unmarshal array into Go value of type v1.Pod");
+        check::<core::Pod>(
+            json!([]),
+            "json: cannot unmarshal array into Go value of type v1.Pod",
+        );
         check::<core::Pod>(
             json!({"metadata": {"creationTimestamp": "yesterday"}}),
             r#"parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006" (in field metadata.creationTimestamp)"#,
         );
-        check::<core::Secret>(json!({"data": {"a": "Zg="}}), "illegal base64 data at input byte 0 (in field data)");
+        check::<core::Secret>(
+            json!({"data": {"a": "Zg="}}),
+            "illegal base64 data at input byte 0 (in field data)",
+        );
         check::<core::Pod>(
             json!({"spec": {"overhead": {"cpu": "1x"}}}),
             "unable to parse quantity's suffix (in field spec.overhead)",
@@ -383,7 +449,9 @@ mod tests {
 
     #[test]
     fn base64_is_checked_without_decoding() {
-        let check = |text: &str, expect: Option<usize>| assert_eq!(base64_fault(text.as_bytes()), expect, "{text:?}");
+        let check = |text: &str, expect: Option<usize>| {
+            assert_eq!(base64_fault(text.as_bytes()), expect, "{text:?}")
+        };
         check("", None);
         check("Zg==", None);
         check("Zm9v", None);

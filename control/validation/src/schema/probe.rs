@@ -2,7 +2,7 @@
 //!
 //! `k8s-openapi`'s implementations ask for a structure with the static list of its field names and take every missing field as
 //! its default. So a deserializer that offers every field once, with an empty value of whatever type is then asked for, sees the
-//! whole type; one that was seen already is offered no field, which ends recursion.
+//! whole type. One that was seen already is offered its times only, which alone have no default; this also ends recursion.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,7 +10,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer, UnitDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 
 use super::{Struct, Ty};
 
@@ -20,10 +22,17 @@ static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
 
 /// The structure behind `T`. The lock is held for the whole probe, so nobody sees a structure whose fields are still unknown.
 pub(crate) fn probe<T: for<'de> Deserialize<'de>>() -> &'static Struct {
-    let mut known = KNOWN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let cell = RefCell::new(std::mem::take(&mut *known));
     let out = Cell::new(None);
-    let result = T::deserialize(Probe { known: &cell, out: &out, root: true });
+    let result = T::deserialize(Probe {
+        known: &cell,
+        out: &out,
+        root: true,
+    });
     *known = cell.into_inner();
     match (result, out.take()) {
         (Ok(_), Some(Ty::Struct(found))) => found,
@@ -75,9 +84,14 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         const EPOCH: &str = "1970-01-01T00:00:00Z";
-        let text = |text: &'static str| -> StrDeserializer<'static, Error> { text.into_deserializer() };
+        let text =
+            |text: &'static str| -> StrDeserializer<'static, Error> { text.into_deserializer() };
         match name {
             "Time" => {
                 self.out.set(Some(Ty::Time));
@@ -100,14 +114,22 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let item = Cell::new(None);
-        let value = visitor.visit_seq(Once { known: self.known, out: &item, done: false })?;
+        let value = visitor.visit_seq(Once {
+            known: self.known,
+            out: &item,
+            done: false,
+        })?;
         self.out.set(item.take().map(|ty| Ty::List(Box::new(ty))));
         Ok(value)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let item = Cell::new(None);
-        let value = visitor.visit_map(Once { known: self.known, out: &item, done: false })?;
+        let value = visitor.visit_map(Once {
+            known: self.known,
+            out: &item,
+            done: false,
+        })?;
         self.out.set(item.take().map(|ty| Ty::Map(Box::new(ty))));
         Ok(value)
     }
@@ -120,15 +142,36 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     ) -> Result<V::Value, Error> {
         let seen = self.known.borrow().get(&(name, fields)).copied();
         let (found, offered) = match seen {
-            Some(found) => (found, &fields[..0]),
+            Some(found) => {
+                let time = |(_, ty): &&(&'static str, Ty)| matches!(ty, Ty::Time | Ty::MicroTime);
+                (
+                    found,
+                    found
+                        .fields()
+                        .iter()
+                        .filter(time)
+                        .map(|(field, _)| *field)
+                        .collect(),
+                )
+            }
             None => {
-                let new: &'static Struct = Box::leak(Box::new(Struct { name, fields: OnceLock::new() }));
+                let new: &'static Struct = Box::leak(Box::new(Struct {
+                    name,
+                    fields: OnceLock::new(),
+                }));
                 self.known.borrow_mut().insert((name, fields), new);
-                (new, fields)
+                (new, fields.to_vec())
             }
         };
+        let offered: Vec<&'static str> = offered;
         let mut types = Vec::with_capacity(offered.len());
-        let access = Fields { known: self.known, root: self.root, left: offered, current: None, types: &mut types };
+        let access = Fields {
+            known: self.known,
+            root: self.root,
+            left: offered.into_iter(),
+            current: None,
+            types: &mut types,
+        };
         let value = visitor.visit_map(access)?;
         if seen.is_none() {
             types.sort_by_key(|(field, _)| *field);
@@ -153,17 +196,28 @@ struct Once<'a> {
 
 impl<'de> SeqAccess<'de> for Once<'_> {
     type Error = Error;
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
-        seed.deserialize(Probe { known: self.known, out: self.out, root: false }).map(Some)
+        seed.deserialize(Probe {
+            known: self.known,
+            out: self.out,
+            root: false,
+        })
+        .map(Some)
     }
 }
 
 impl<'de> MapAccess<'de> for Once<'_> {
     type Error = Error;
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
@@ -171,7 +225,11 @@ impl<'de> MapAccess<'de> for Once<'_> {
         seed.deserialize(key).map(Some)
     }
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        seed.deserialize(Probe { known: self.known, out: self.out, root: false })
+        seed.deserialize(Probe {
+            known: self.known,
+            out: self.out,
+            root: false,
+        })
     }
 }
 
@@ -179,7 +237,7 @@ impl<'de> MapAccess<'de> for Once<'_> {
 struct Fields<'a> {
     known: &'a RefCell<Known>,
     root: bool,
-    left: &'static [&'static str],
+    left: std::vec::IntoIter<&'static str>,
     current: Option<&'static str>,
     types: &'a mut Vec<(&'static str, Ty)>,
 }
@@ -187,15 +245,17 @@ struct Fields<'a> {
 impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        while let Some((field, rest)) = self.left.split_first() {
-            self.left = rest;
-            if self.root && matches!(*field, "apiVersion" | "kind") {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        for field in self.left.by_ref() {
+            if self.root && matches!(field, "apiVersion" | "kind") {
                 self.types.push((field, Ty::Text));
                 continue;
             }
             self.current = Some(field);
-            let key: StrDeserializer<'_, Error> = (*field).into_deserializer();
+            let key: StrDeserializer<'_, Error> = field.into_deserializer();
             return seed.deserialize(key).map(Some);
         }
         Ok(None)
@@ -203,7 +263,11 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let out = Cell::new(None);
-        let value = seed.deserialize(Probe { known: self.known, out: &out, root: false })?;
+        let value = seed.deserialize(Probe {
+            known: self.known,
+            out: &out,
+            root: false,
+        })?;
         if let (Some(field), Some(ty)) = (self.current.take(), out.take()) {
             self.types.push((field, ty));
         }

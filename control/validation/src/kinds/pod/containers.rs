@@ -25,8 +25,17 @@ pub(super) fn check_all(
     at: &At<'_>,
     errors: &mut ErrorList,
 ) {
-    let claims = spec.items("resourceClaims").iter().map(|claim| claim.text("name")).collect();
-    let cx = Context { spec, owner, volumes, claims };
+    let claims = spec
+        .items("resourceClaims")
+        .iter()
+        .map(|claim| claim.text("name"))
+        .collect();
+    let cx = Context {
+        spec,
+        owner,
+        volumes,
+        claims,
+    };
     regular(&cx, &at.child("containers"), errors);
     init(&cx, &at.child("initContainers"), errors);
     ephemeral(&cx, &at.child("ephemeralContainers"), errors);
@@ -46,7 +55,8 @@ fn regular(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
         probes::check(container, cx.spec, &at, errors);
         // Restart rules of single containers are not served.
         if container.has("restartPolicy") {
-            at.child("restartPolicy").forbidden(errors, "may not be set for non-init containers");
+            at.child("restartPolicy")
+                .forbidden(errors, "may not be set for non-init containers");
         }
         unique_host_ports(container, &mut host_ports, &at, errors);
     }
@@ -57,13 +67,19 @@ fn init(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
     if containers.is_empty() {
         return;
     }
-    let mut names: Vec<&str> = cx.spec.items("containers").iter().map(|c| c.text("name")).collect();
+    let mut names: Vec<&str> = cx
+        .spec
+        .items("containers")
+        .iter()
+        .map(|c| c.text("name"))
+        .collect();
     for (i, container) in containers.iter().enumerate() {
         let at = list.index(i);
         common(container, cx, &at, errors);
         let policy = container.text("restartPolicy");
         if container.has("restartPolicy") && policy != "Always" {
-            at.child("restartPolicy").unsupported(errors, policy, &["Always"]);
+            at.child("restartPolicy")
+                .unsupported(errors, policy, &["Always"]);
         }
         if !container.text("name").is_empty() {
             unique(container, &mut names, &at, errors);
@@ -73,7 +89,12 @@ fn init(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
         if policy == "Always" {
             probes::check(container, cx.spec, &at, errors);
         } else {
-            for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            for field in [
+                "lifecycle",
+                "livenessProbe",
+                "readinessProbe",
+                "startupProbe",
+            ] {
                 if container.has(field) {
                     let detail = "may not be set for init containers without restartPolicy=Always";
                     at.child(field).forbidden(errors, detail);
@@ -99,8 +120,11 @@ fn ephemeral(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
     if containers.is_empty() {
         return;
     }
-    let others: Vec<&str> =
-        ["containers", "initContainers"].iter().flat_map(|l| cx.spec.items(l)).map(|c| c.text("name")).collect();
+    let others: Vec<&str> = ["containers", "initContainers"]
+        .iter()
+        .flat_map(|l| cx.spec.items(l))
+        .map(|c| c.text("name"))
+        .collect();
     let mut names = others.clone();
     for (i, container) in containers.iter().enumerate() {
         let at = list.index(i);
@@ -118,14 +142,18 @@ fn ephemeral(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
                 _ => true,
             };
             if set {
-                at.child(field).forbidden(errors, "cannot be set for an Ephemeral Container");
+                at.child(field)
+                    .forbidden(errors, "cannot be set for an Ephemeral Container");
             }
         }
         let mounts = at.child("volumeMounts");
         for (j, mount) in container.items("volumeMounts").iter().enumerate() {
             for field in ["subPath", "subPathExpr"] {
                 if !mount.text(field).is_empty() {
-                    mounts.index(j).child(field).forbidden(errors, "cannot be set for an Ephemeral Container");
+                    mounts
+                        .index(j)
+                        .child(field)
+                        .forbidden(errors, "cannot be set for an Ephemeral Container");
                 }
             }
         }
@@ -137,23 +165,50 @@ fn common(container: &Value, cx: &Context<'_>, at: &At<'_>, errors: &mut ErrorLi
     if name.is_empty() {
         at.child("name").required(errors, "");
     } else {
-        at.child("name").complain(errors, name, names::dns1123_label(name));
+        at.child("name")
+            .complain(errors, name, names::dns1123_label(name));
     }
     if image.is_empty() {
         at.child("image").required(errors, "");
     } else if cx.owner.is_pod() && image.trim().len() != image.len() {
-        at.child("image").invalid(errors, image, "must not have leading or trailing whitespace");
+        at.child("image").invalid(
+            errors,
+            image,
+            "must not have leading or trailing whitespace",
+        );
     }
-    one_of(container, "terminationMessagePolicy", &["File", "FallbackToLogsOnError"], at, errors);
+    one_of(
+        container,
+        "terminationMessagePolicy",
+        &["File", "FallbackToLogsOnError"],
+        at,
+        errors,
+    );
     ports(container, &at.child("ports"), errors);
     env::check(container, at, errors);
     mounts::check(container, cx.volumes, at, errors);
-    one_of(container, "imagePullPolicy", &["Always", "IfNotPresent", "Never"], at, errors);
-    resources::check(container.at("resources"), &cx.claims, &at.child("resources"), errors);
+    one_of(
+        container,
+        "imagePullPolicy",
+        &["Always", "IfNotPresent", "Never"],
+        at,
+        errors,
+    );
+    resources::check(
+        container.at("resources"),
+        &cx.claims,
+        &at.child("resources"),
+        errors,
+    );
     resize_policy(container, cx.spec, &at.child("resizePolicy"), errors);
     if container.has("securityContext") {
         let host_users = cx.spec.at("hostUsers").as_bool().unwrap_or(true);
-        security::check_container(container.at("securityContext"), host_users, &at.child("securityContext"), errors);
+        security::check_container(
+            container.at("securityContext"),
+            host_users,
+            &at.child("securityContext"),
+            errors,
+        );
     }
 }
 
@@ -183,19 +238,30 @@ fn ports(container: &Value, list: &At<'_>, errors: &mut ErrorList) {
         }
         match port.int("containerPort").unwrap_or(0) {
             0 => at.child("containerPort").required(errors, ""),
-            number => at.child("containerPort").complain(errors, number, names::port_number(number)),
+            number => {
+                at.child("containerPort")
+                    .complain(errors, number, names::port_number(number))
+            }
         }
         if let Some(number) = port.int("hostPort").filter(|n| *n != 0) {
-            at.child("hostPort").complain(errors, number, names::port_number(number));
+            at.child("hostPort")
+                .complain(errors, number, names::port_number(number));
         }
         one_of(port, "protocol", &PROTOCOLS, &at, errors);
     }
 }
 
-fn unique_host_ports(container: &Value, seen: &mut Vec<String>, at: &At<'_>, errors: &mut ErrorList) {
+fn unique_host_ports(
+    container: &Value,
+    seen: &mut Vec<String>,
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     let list = at.child("ports");
     for (i, port) in container.items("ports").iter().enumerate() {
-        let Some(number) = port.int("hostPort").filter(|n| *n != 0) else { continue };
+        let Some(number) = port.int("hostPort").filter(|n| *n != 0) else {
+            continue;
+        };
         let key = format!("{}/{}/{number}", port.text("protocol"), port.text("hostIP"));
         if seen.contains(&key) {
             list.index(i).child("hostPort").duplicate(errors, key);
@@ -213,7 +279,10 @@ fn resize_policy(container: &Value, spec: &Value, at: &At<'_>, errors: &mut Erro
             at.index(i).duplicate(errors, resource);
         }
         seen.push(resource);
-        for (value, supported) in [(resource, ["cpu", "memory"]), (restart, ["NotRequired", "RestartContainer"])] {
+        for (value, supported) in [
+            (resource, ["cpu", "memory"]),
+            (restart, ["NotRequired", "RestartContainer"]),
+        ] {
             if value.is_empty() {
                 at.required(errors, "");
             } else if !supported.contains(&value) {
@@ -221,13 +290,22 @@ fn resize_policy(container: &Value, spec: &Value, at: &At<'_>, errors: &mut Erro
             }
         }
         if spec.text("restartPolicy") == "Never" && restart != "NotRequired" {
-            at.invalid(errors, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'");
+            at.invalid(
+                errors,
+                restart,
+                "must be 'NotRequired' when `restartPolicy` is 'Never'",
+            );
         }
     }
 }
 
 /// What an update of containers may not do to their list and their images. False if there is no use in looking further.
-pub(super) fn check_update(new: &[Value], old: &[Value], list: &At<'_>, errors: &mut ErrorList) -> bool {
+pub(super) fn check_update(
+    new: &[Value],
+    old: &[Value],
+    list: &At<'_>,
+    errors: &mut ErrorList,
+) -> bool {
     if new.len() != old.len() {
         list.forbidden(errors, "pod updates may not add or remove containers");
         return false;

@@ -15,7 +15,10 @@ pub(super) fn prepare(value: &mut Value) {
     defaults::service_account(spec);
     spec.default_to("priority", priority(spec.text("priorityClassName")));
     spec.default_to("preemptionPolicy", "PreemptLowerPriority");
-    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+    for key in [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ] {
         tolerate(spec, key);
     }
     let gated = !spec.items("schedulingGates").is_empty();
@@ -39,13 +42,13 @@ fn priority(class: &str) -> i64 {
 
 fn tolerate(spec: &mut Value, key: &str) {
     let tolerated = spec.items("tolerations").iter().any(|t| {
-        (t.text("key") == key || t.text("key").is_empty()) && matches!(t.text("effect"), "" | "NoExecute")
+        (t.text("key") == key || t.text("key").is_empty())
+            && matches!(t.text("effect"), "" | "NoExecute")
     });
     if tolerated || !spec.is_object() {
         return;
     }
-    let toleration =
-        json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS});
+    let toleration = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS});
     match spec.get_mut("tolerations").and_then(Value::as_array_mut) {
         Some(list) => list.push(toleration),
         None => spec.put("tolerations", json!([toleration])),

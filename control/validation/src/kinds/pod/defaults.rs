@@ -17,7 +17,10 @@ pub(super) fn pod(value: &mut Value) {
     spec.default_to("enableServiceLinks", true);
     if spec.flag("hostNetwork") {
         for list in ["containers", "initContainers"] {
-            for port in spec.items_mut(list).flat_map(|container| container.items_mut("ports")) {
+            for port in spec
+                .items_mut(list)
+                .flat_map(|container| container.items_mut("ports"))
+            {
                 if port.int("hostPort").unwrap_or(0) == 0
                     && let Some(number) = port.int("containerPort")
                 {
@@ -79,7 +82,10 @@ fn container(container: &mut Value) {
         if let Some(field) = env.some("valueFrom").and_then(|from| from.some("fieldRef")) {
             field.default_to("apiVersion", "v1");
         }
-        if let Some(resource) = env.some("valueFrom").and_then(|from| from.some("resourceFieldRef")) {
+        if let Some(resource) = env
+            .some("valueFrom")
+            .and_then(|from| from.some("resourceFieldRef"))
+        {
             resource.default_to("divisor", "0");
         }
     }
@@ -92,17 +98,29 @@ fn container(container: &mut Value) {
         }
     }
     for hook in ["postStart", "preStop"] {
-        if let Some(hook) = container.some("lifecycle").and_then(|lifecycle| lifecycle.some(hook)) {
+        if let Some(hook) = container
+            .some("lifecycle")
+            .and_then(|lifecycle| lifecycle.some(hook))
+        {
             http_get(hook);
         }
     }
-    if container.at("securityContext").is_object() && container.at("securityContext").has("procMount") {
-        container.object("securityContext").default_to("procMount", "Default");
+    if container.at("securityContext").is_object()
+        && container.at("securityContext").has("procMount")
+    {
+        container
+            .object("securityContext")
+            .default_to("procMount", "Default");
     }
 }
 
 fn probe(probe: &mut Value) {
-    for (field, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (field, value) in [
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ] {
         if probe.int(field).unwrap_or(0) == 0 {
             probe.put(field, value);
         }
@@ -124,7 +142,9 @@ fn http_get(handler: &mut Value) {
 
 /// `Always` for the tag `latest`, also when it is implied.
 pub(super) fn pull_policy(image: &str) -> &'static str {
-    let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
+    let (name, digest) = image
+        .split_once('@')
+        .map_or((image, false), |(name, _)| (name, true));
     let last = name.rsplit('/').next().unwrap_or(name);
     let tag = last.split_once(':').map(|(_, tag)| tag);
     let latest = match tag {
@@ -138,8 +158,13 @@ pub(super) fn pull_policy(image: &str) -> &'static str {
 const MODE: i64 = 0o644;
 
 fn volume(volume: &mut Value) {
-    let Some(map) = volume.as_object() else { return };
-    if !map.iter().any(|(field, source)| field != "name" && !source.is_null()) {
+    let Some(map) = volume.as_object() else {
+        return;
+    };
+    if !map
+        .iter()
+        .any(|(field, source)| field != "name" && !source.is_null())
+    {
         volume.put("emptyDir", json!({}));
     }
     for source in ["secret", "configMap", "downwardAPI", "projected"] {
@@ -161,7 +186,11 @@ fn volume(volume: &mut Value) {
     if let Some(source) = volume.some("downwardAPI") {
         downward(source);
     }
-    for source in volume.some("projected").into_iter().flat_map(|projected| projected.items_mut("sources")) {
+    for source in volume
+        .some("projected")
+        .into_iter()
+        .flat_map(|projected| projected.items_mut("sources"))
+    {
         if let Some(token) = source.some("serviceAccountToken") {
             token.default_to("expirationSeconds", 3600);
         }
@@ -169,7 +198,10 @@ fn volume(volume: &mut Value) {
             downward(source);
         }
     }
-    if let Some(template) = volume.some("ephemeral").and_then(|e| e.some("volumeClaimTemplate")) {
+    if let Some(template) = volume
+        .some("ephemeral")
+        .and_then(|e| e.some("volumeClaimTemplate"))
+    {
         template.object("metadata");
         claim_spec(template.object("spec"));
     }
@@ -196,7 +228,13 @@ pub(in crate::kinds) fn claim_spec(spec: &mut Value) {
 
 fn requests_from_limits(container: &mut Value) {
     let resources = container.object("resources");
-    let Some(limits) = resources.at("limits").as_object().filter(|limits| !limits.is_empty()) else { return };
+    let Some(limits) = resources
+        .at("limits")
+        .as_object()
+        .filter(|limits| !limits.is_empty())
+    else {
+        return;
+    };
     let limits = limits.clone();
     let requests = resources.object("requests");
     for (name, amount) in limits {
@@ -216,19 +254,37 @@ fn pod_requests(spec: &mut Value) {
         let sum: Quantity = spec
             .items("containers")
             .iter()
-            .filter_map(|container| container.at("resources").at("requests").text(name).parse::<Quantity>().ok())
+            .filter_map(|container| {
+                container
+                    .at("resources")
+                    .at("requests")
+                    .text(name)
+                    .parse::<Quantity>()
+                    .ok()
+            })
             .sum();
         let requests = spec.object("resources").object("requests");
         if !requests.has(name) {
             let huge = name.starts_with("hugepages-");
-            requests.put(name, if sum.is_zero() || huge { limit.clone() } else { sum.to_string().into() });
+            requests.put(
+                name,
+                if sum.is_zero() || huge {
+                    limit.clone()
+                } else {
+                    sum.to_string().into()
+                },
+            );
         }
     }
 }
 
 /// Amounts finer than a thousandth are rounded up.
 pub(in crate::kinds) fn round_up(list: Option<&mut Value>) {
-    for amount in list.and_then(Value::as_object_mut).into_iter().flat_map(|list| list.values_mut()) {
+    for amount in list
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|list| list.values_mut())
+    {
         if let Some(text) = amount.as_str()
             && text.ends_with(['n', 'u'])
             && let Ok(quantity) = text.parse::<Quantity>()

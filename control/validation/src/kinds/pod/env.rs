@@ -21,8 +21,13 @@ const ENV_FIELDS: [&str; 9] = [
     "status.podIPs",
 ];
 
-const VOLUME_FIELDS: [&str; 5] =
-    ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+const VOLUME_FIELDS: [&str; 5] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+];
 
 /// Fields that the downward API can convert at all, whether or not where they are used.
 const CONVERTIBLE: [&str; 13] = [
@@ -50,7 +55,9 @@ const RESOURCES: [&str; 6] = [
     "requests.memory",
 ];
 
-const BYTES_DIVISORS: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+const BYTES_DIVISORS: [&str; 13] = [
+    "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
+];
 
 pub(super) fn check(container: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let list = at.child("env");
@@ -60,7 +67,8 @@ pub(super) fn check(container: &Value, at: &At<'_>, errors: &mut ErrorList) {
         if name.is_empty() {
             at.child("name").required(errors, "");
         } else {
-            at.child("name").complain(errors, name, names::env_name(name));
+            at.child("name")
+                .complain(errors, name, names::env_name(name));
         }
         if env.has("valueFrom") {
             value_from(env, &at.child("valueFrom"), errors);
@@ -74,23 +82,35 @@ fn value_from(env: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let mut sources = 0;
     if from.has("fieldRef") {
         sources += 1;
-        field(from.at("fieldRef"), &ENV_FIELDS, &at.child("fieldRef"), errors);
+        field(
+            from.at("fieldRef"),
+            &ENV_FIELDS,
+            &at.child("fieldRef"),
+            errors,
+        );
     }
     if from.has("resourceFieldRef") {
         sources += 1;
-        resource(from.at("resourceFieldRef"), false, &at.child("resourceFieldRef"), errors);
+        resource(
+            from.at("resourceFieldRef"),
+            false,
+            &at.child("resourceFieldRef"),
+            errors,
+        );
     }
     for source in ["configMapKeyRef", "secretKeyRef"] {
         if from.has(source) {
             sources += 1;
             let (reference, at) = (from.at(source), at.child(source));
             let name = reference.text("name");
-            at.child("name").complain(errors, name, names::dns1123_subdomain(name));
+            at.child("name")
+                .complain(errors, name, names::dns1123_subdomain(name));
             let key = reference.text("key");
             if key.is_empty() {
                 at.child("key").required(errors, "");
             } else {
-                at.child("key").complain(errors, key, names::config_key(key));
+                at.child("key")
+                    .complain(errors, key, names::config_key(key));
             }
         }
     }
@@ -107,7 +127,11 @@ fn value_from(env: &Value, at: &At<'_>, errors: &mut ErrorList) {
     } else if !env.text("value").is_empty() {
         at.invalid(errors, "", "may not be specified when `value` is not empty");
     } else if sources > 1 {
-        at.invalid(errors, "", "may not have more than one field specified at a time");
+        at.invalid(
+            errors,
+            "",
+            "may not have more than one field specified at a time",
+        );
     }
 }
 
@@ -116,7 +140,8 @@ fn env_from(container: &Value, list: &At<'_>, errors: &mut ErrorList) {
         let at = list.index(i);
         let prefix = source.text("prefix");
         if !prefix.is_empty() {
-            at.child("prefix").complain(errors, prefix, names::env_name(prefix));
+            at.child("prefix")
+                .complain(errors, prefix, names::env_name(prefix));
         }
         let mut sources = 0;
         for reference in ["configMapRef", "secretRef"] {
@@ -127,15 +152,24 @@ fn env_from(container: &Value, list: &At<'_>, errors: &mut ErrorList) {
                 if name.is_empty() {
                     at.child("name").required(errors, "");
                 } else {
-                    at.child("name").complain(errors, name, names::dns1123_subdomain(name));
+                    at.child("name")
+                        .complain(errors, name, names::dns1123_subdomain(name));
                 }
             }
         }
         // Kubernetes reports both at the list, not at the item.
         if sources == 0 {
-            list.invalid(errors, "", "must specify one of: `configMapRef` or `secretRef`");
+            list.invalid(
+                errors,
+                "",
+                "must specify one of: `configMapRef` or `secretRef`",
+            );
         } else if sources > 1 {
-            list.invalid(errors, "", "may not have more than one field specified at a time");
+            list.invalid(
+                errors,
+                "",
+                "may not have more than one field specified at a time",
+            );
         }
     }
 }
@@ -157,12 +191,21 @@ fn field(reference: &Value, supported: &[&str], at: &At<'_>, errors: &mut ErrorL
         let detail = format!("error converting fieldPath: unsupported pod version: {version}");
         return at.child("fieldPath").invalid(errors, path, &detail);
     }
-    if let Some((base, key)) = path.strip_suffix("']").and_then(|rest| rest.split_once("['")) {
+    if let Some((base, key)) = path
+        .strip_suffix("']")
+        .and_then(|rest| rest.split_once("['"))
+    {
         match base {
-            "metadata.annotations" => at.complain(errors, key, names::qualified_name(&key.to_ascii_lowercase())),
+            "metadata.annotations" => at.complain(
+                errors,
+                key,
+                names::qualified_name(&key.to_ascii_lowercase()),
+            ),
             "metadata.labels" => at.complain(errors, key, names::qualified_name(key)),
             _ => {
-                let detail = format!("error converting fieldPath: field label does not support subscript: {base}");
+                let detail = format!(
+                    "error converting fieldPath: field label does not support subscript: {base}"
+                );
                 at.child("fieldPath").invalid(errors, path, &detail);
             }
         }
@@ -194,12 +237,20 @@ pub(super) fn resource(reference: &Value, volume: bool, at: &At<'_>, errors: &mu
     let bytes = "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the";
     match kind {
         "cpu" if !["1m", "1"].contains(&divisor) => {
-            at.invalid(errors, name, "only divisor's values 1m and 1 are supported with the cpu resource");
+            at.invalid(
+                errors,
+                name,
+                "only divisor's values 1m and 1 are supported with the cpu resource",
+            );
         }
         "cpu" => {}
         _ if BYTES_DIVISORS.contains(&divisor) => {}
         "memory" => at.invalid(errors, name, &format!("{bytes} memory resource")),
-        "ephemeral-storage" => at.invalid(errors, name, &format!("{bytes} local ephemeral storage resource")),
+        "ephemeral-storage" => at.invalid(
+            errors,
+            name,
+            &format!("{bytes} local ephemeral storage resource"),
+        ),
         _ if huge => at.invalid(errors, name, &format!("{bytes} hugepages resource")),
         _ => {}
     }

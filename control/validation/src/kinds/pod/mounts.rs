@@ -9,9 +9,19 @@ use crate::at::At;
 use crate::json::Get;
 
 pub(super) fn check(container: &Value, volumes: &Volumes<'_>, at: &At<'_>, errors: &mut ErrorList) {
-    let (mounts, devices) = (container.items("volumeMounts"), container.items("volumeDevices"));
+    let (mounts, devices) = (
+        container.items("volumeMounts"),
+        container.items("volumeDevices"),
+    );
     if !mounts.is_empty() {
-        self::mounts(container, mounts, devices, volumes, &at.child("volumeMounts"), errors);
+        self::mounts(
+            container,
+            mounts,
+            devices,
+            volumes,
+            &at.child("volumeMounts"),
+            errors,
+        );
     }
     if !devices.is_empty() {
         self::devices(devices, mounts, volumes, &at.child("volumeDevices"), errors);
@@ -41,27 +51,38 @@ fn mounts(
             at.child("mountPath").required(errors, "");
         }
         if paths.contains(&path) {
-            at.child("mountPath").invalid(errors, path, "must be unique");
+            at.child("mountPath")
+                .invalid(errors, path, "must be unique");
         }
         paths.push(path);
         if devices.iter().any(|d| d.text("name") == name) {
-            at.child("name").invalid(errors, name, "must not already exist in volumeDevices");
+            at.child("name")
+                .invalid(errors, name, "must not already exist in volumeDevices");
         }
         if devices.iter().any(|d| d.text("devicePath") == path) {
-            at.child("mountPath").invalid(errors, path, "must not already exist as a path in volumeDevices");
+            at.child("mountPath").invalid(
+                errors,
+                path,
+                "must not already exist as a path in volumeDevices",
+            );
         }
         let (sub_path, expression) = (mount.text("subPath"), mount.text("subPathExpr"));
         if volume.is_some_and(|v| v.has("image")) {
             for (field, value) in [("subPath", sub_path), ("subPathExpr", expression)] {
                 if !value.is_empty() {
-                    at.child(field).invalid(errors, value, "not allowed in image volume sources");
+                    at.child(field)
+                        .invalid(errors, value, "not allowed in image volume sources");
                 }
             }
         }
         // Kubernetes reports these below the list, without the index.
         descending_path(sub_path, &list.child("subPath"), errors);
         if !expression.is_empty() && !sub_path.is_empty() {
-            at.child("subPathExpr").invalid(errors, expression, "subPathExpr and subPath are mutually exclusive");
+            at.child("subPathExpr").invalid(
+                errors,
+                expression,
+                "subPathExpr and subPath are mutually exclusive",
+            );
         }
         descending_path(expression, &list.child("subPathExpr"), errors);
         propagation(container, mount, list, errors);
@@ -70,27 +91,50 @@ fn mounts(
 }
 
 fn propagation(container: &Value, mount: &Value, list: &At<'_>, errors: &mut ErrorList) {
-    one_of_if_set(mount, "mountPropagation", &["Bidirectional", "HostToContainer", "None"], list, errors);
-    if mount.text("mountPropagation") == "Bidirectional" && !container.at("securityContext").flag("privileged") {
+    one_of_if_set(
+        mount,
+        "mountPropagation",
+        &["Bidirectional", "HostToContainer", "None"],
+        list,
+        errors,
+    );
+    if mount.text("mountPropagation") == "Bidirectional"
+        && !container.at("securityContext").flag("privileged")
+    {
         let detail = "Bidirectional mount propagation is available only to privileged containers";
         list.child("mountPropagation").forbidden(errors, detail);
     }
 }
 
 fn read_only(mount: &Value, list: &At<'_>, errors: &mut ErrorList) {
-    one_of_if_set(mount, "recursiveReadOnly", &["Disabled", "Enabled", "IfPossible"], list, errors);
+    one_of_if_set(
+        mount,
+        "recursiveReadOnly",
+        &["Disabled", "Enabled", "IfPossible"],
+        list,
+        errors,
+    );
     if matches!(mount.text("recursiveReadOnly"), "Enabled" | "IfPossible") {
         let at = list.child("recursiveReadOnly");
         if !mount.flag("readOnly") {
             at.forbidden(errors, "may only be specified when readOnly is true");
         }
         if !matches!(mount.text("mountPropagation"), "" | "None") {
-            at.forbidden(errors, "may only be specified when mountPropagation is None or not specified");
+            at.forbidden(
+                errors,
+                "may only be specified when mountPropagation is None or not specified",
+            );
         }
     }
 }
 
-fn devices(devices: &[Value], mounts: &[Value], volumes: &Volumes<'_>, list: &At<'_>, errors: &mut ErrorList) {
+fn devices(
+    devices: &[Value],
+    mounts: &[Value],
+    volumes: &Volumes<'_>,
+    list: &At<'_>,
+    errors: &mut ErrorList,
+) {
     let (mut names, mut paths) = (Vec::new(), Vec::new());
     for (i, device) in devices.iter().enumerate() {
         let at = list.index(i);
@@ -111,15 +155,22 @@ fn devices(devices: &[Value], mounts: &[Value], volumes: &Volumes<'_>, list: &At
         if path.is_empty() {
             at.child("devicePath").required(errors, "");
         } else if paths.contains(&path) {
-            at.child("devicePath").invalid(errors, path, "must be unique");
+            at.child("devicePath")
+                .invalid(errors, path, "must be unique");
         } else if path.split('/').any(|part| part == "..") {
-            at.child("devicePath").invalid(errors, path, "can not contain backsteps ('..')");
+            at.child("devicePath")
+                .invalid(errors, path, "can not contain backsteps ('..')");
         }
         if mounts.iter().any(|m| m.text("name") == name) {
-            at.child("name").invalid(errors, name, "must not already exist in volumeMounts");
+            at.child("name")
+                .invalid(errors, name, "must not already exist in volumeMounts");
         }
         if mounts.iter().any(|m| m.text("mountPath") == path) {
-            at.child("devicePath").invalid(errors, path, "must not already exist as a path in volumeMounts");
+            at.child("devicePath").invalid(
+                errors,
+                path,
+                "must not already exist as a path in volumeMounts",
+            );
         }
         names.push(name);
         paths.push(path);

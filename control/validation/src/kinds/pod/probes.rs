@@ -14,7 +14,12 @@ pub(super) fn check(container: &Value, spec: &Value, at: &At<'_>, errors: &mut E
     let lifecycle = container.at("lifecycle");
     for hook in ["postStart", "preStop"] {
         if lifecycle.has(hook) {
-            handler(lifecycle.at(hook), grace, &at.child("lifecycle").child(hook), errors);
+            handler(
+                lifecycle.at(hook),
+                grace,
+                &at.child("lifecycle").child(hook),
+                errors,
+            );
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -28,21 +33,36 @@ pub(super) fn check(container: &Value, spec: &Value, at: &At<'_>, errors: &mut E
         if name == "readinessProbe" {
             if let Some(seconds) = probe.int("terminationGracePeriodSeconds") {
                 let detail = "must not be set for readinessProbes";
-                at.child("terminationGracePeriodSeconds").invalid(errors, seconds, detail);
+                at.child("terminationGracePeriodSeconds")
+                    .invalid(errors, seconds, detail);
             }
         } else if successes != 1 {
-            at.child("successThreshold").invalid(errors, successes, "must be 1");
+            at.child("successThreshold")
+                .invalid(errors, successes, "must be 1");
         }
     }
 }
 
 fn probe(probe: &Value, grace: Option<i64>, at: &At<'_>, errors: &mut ErrorList) {
     handler(probe, grace, at, errors);
-    for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for field in [
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ] {
         not_negative(probe, field, at, errors);
     }
-    if let Some(seconds) = probe.int("terminationGracePeriodSeconds").filter(|s| *s <= 0) {
-        at.child("terminationGracePeriodSeconds").invalid(errors, seconds, "must be greater than 0");
+    if let Some(seconds) = probe
+        .int("terminationGracePeriodSeconds")
+        .filter(|s| *s <= 0)
+    {
+        at.child("terminationGracePeriodSeconds").invalid(
+            errors,
+            seconds,
+            "must be greater than 0",
+        );
     }
 }
 
@@ -59,13 +79,17 @@ fn handler(handler: &Value, grace: Option<i64>, at: &At<'_>, errors: &mut ErrorL
             continue;
         }
         match kind {
-            "exec" if action.items("command").is_empty() => at.child("command").required(errors, ""),
+            "exec" if action.items("command").is_empty() => {
+                at.child("command").required(errors, "")
+            }
             "httpGet" => http(action, &at, errors),
             "tcpSocket" | "grpc" => port_or_name(action.at("port"), &at.child("port"), errors),
             "sleep" => {
                 let seconds = action.int("seconds").unwrap_or(0);
                 if let Some(grace) = grace.filter(|grace| !(0..=*grace).contains(&seconds)) {
-                    let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+                    let detail = format!(
+                        "must be non-negative and less than terminationGracePeriodSeconds ({grace})"
+                    );
                     at.invalid(errors, seconds, &detail);
                 }
             }
@@ -84,7 +108,8 @@ fn http(action: &Value, at: &At<'_>, errors: &mut ErrorList) {
     port_or_name(action.at("port"), &at.child("port"), errors);
     let scheme = action.text("scheme");
     if !matches!(scheme, "HTTP" | "HTTPS") {
-        at.child("scheme").unsupported(errors, scheme, &["HTTP", "HTTPS"]);
+        at.child("scheme")
+            .unsupported(errors, scheme, &["HTTP", "HTTPS"]);
     }
     for header in action.items("httpHeaders") {
         let name = header.text("name");

@@ -12,7 +12,10 @@ pub(super) fn class(spec: &Value) -> &'static str {
     if pod.has("requests") || pod.has("limits") {
         return of(std::iter::once(pod));
     }
-    let all = spec.items("containers").iter().chain(spec.items("initContainers"));
+    let all = spec
+        .items("containers")
+        .iter()
+        .chain(spec.items("initContainers"));
     of(all.map(|container| container.at("resources")))
 }
 
@@ -20,7 +23,13 @@ fn of<'a>(resources: impl Iterator<Item = &'a Value>) -> &'static str {
     let (mut any, mut guaranteed) = (false, true);
     for each in resources {
         for name in ["cpu", "memory"] {
-            let amount = |list: &str| each.at(list).text(name).parse::<Quantity>().ok().filter(|q| !q.is_zero());
+            let amount = |list: &str| {
+                each.at(list)
+                    .text(name)
+                    .parse::<Quantity>()
+                    .ok()
+                    .filter(|q| !q.is_zero())
+            };
             let (request, limit) = (amount("requests"), amount("limits"));
             any |= request.is_some() || limit.is_some();
             guaranteed &= limit.is_some() && request.is_none_or(|request| Some(request) == limit);

@@ -19,7 +19,8 @@ pub(super) fn check(resources: &Value, claims: &[&str], at: &At<'_>, errors: &mu
 pub(super) fn check_pod(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let resources = spec.at("resources");
     if !resources.items("claims").is_empty() {
-        at.child("claims").forbidden(errors, "claims cannot be set for Resources at pod-level");
+        at.child("claims")
+            .forbidden(errors, "claims cannot be set for Resources at pod-level");
     }
     requirements(resources, pod_name, at, errors);
     let list = at.child("containers");
@@ -29,7 +30,10 @@ pub(super) fn check_pod(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
             if !pod.is_null() && amount(limit) > amount(pod) {
                 let shown = pod.as_str().unwrap_or_default();
                 let detail = format!("must be less than or equal to pod limits of {shown}");
-                list.index(i).key(name).child("limits").invalid(errors, limit.clone(), &detail);
+                list.index(i)
+                    .key(name)
+                    .child("limits")
+                    .invalid(errors, limit.clone(), &detail);
             }
         }
     }
@@ -62,7 +66,11 @@ fn requirements(resources: &Value, name_rule: NameRule, at: &At<'_>, errors: &mu
         } else {
             let shown = limit.as_str().unwrap_or_default();
             if !overcommit && amount(value) != amount(limit) {
-                requests.invalid(errors, value.clone(), &format!("must be equal to {name} limit of {shown}"));
+                requests.invalid(
+                    errors,
+                    value.clone(),
+                    &format!("must be equal to {name} limit of {shown}"),
+                );
             } else if amount(value) > amount(limit) {
                 let detail = format!("must be less than or equal to {name} limit of {shown}");
                 requests.invalid(errors, value.clone(), &detail);
@@ -82,8 +90,10 @@ pub(in crate::kinds) fn quantity(name: &str, value: &Value, at: &At<'_>, errors:
     if quantity.is_negative() {
         at.invalid(errors, value.clone(), "must be greater than or equal to 0");
     }
-    let whole = matches!(name, "pods" | "services" | "persistentvolumeclaims" | "secrets" | "configmaps")
-        || is_extended(name);
+    let whole = matches!(
+        name,
+        "pods" | "services" | "persistentvolumeclaims" | "secrets" | "configmaps"
+    ) || is_extended(name);
     if whole && !quantity.is_whole() {
         at.invalid(errors, value.clone(), "must be an integer");
     }
@@ -94,11 +104,16 @@ pub(in crate::kinds) fn amount(value: &Value) -> Option<Quantity> {
 }
 
 fn huge_pages(name: &str, value: &Value, at: &At<'_>, errors: &mut ErrorList) -> bool {
-    let Some(size) = name.strip_prefix("hugepages-") else { return false };
+    let Some(size) = name.strip_prefix("hugepages-") else {
+        return false;
+    };
     let size = size.parse::<Quantity>().map_or(0, |q| q.units());
     let units = amount(value).map_or(0, |q| q.units());
     if size <= 0 || units < 0 || units % size != 0 {
-        let detail = format!("{} is not positive integer multiple of {name}", value.as_str().unwrap_or_default());
+        let detail = format!(
+            "{} is not positive integer multiple of {name}",
+            value.as_str().unwrap_or_default()
+        );
         at.invalid(errors, value.clone(), &detail);
     }
     true
@@ -106,7 +121,8 @@ fn huge_pages(name: &str, value: &Value, at: &At<'_>, errors: &mut ErrorList) ->
 
 /// Without a prefix, or with one of Kubernetes' own.
 fn is_native(name: &str) -> bool {
-    name.split_once('/').is_none_or(|(domain, _)| domain == "kubernetes.io" || domain.ends_with(".kubernetes.io"))
+    name.split_once('/')
+        .is_none_or(|(domain, _)| domain == "kubernetes.io" || domain.ends_with(".kubernetes.io"))
 }
 
 /// A device plugin's resource.
@@ -122,15 +138,27 @@ fn container_name(name: &str, at: &At<'_>, errors: &mut ErrorList) {
         return at.complain(errors, name, complaints);
     }
     if !name.contains('/') {
-        let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
+        let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage")
+            || name.starts_with("hugepages-");
         if !standard {
-            if !matches!(name, "storage" | "pods" | "services" | "secrets" | "configmaps") {
-                at.invalid(errors, name, "must be a standard resource type or fully qualified");
+            if !matches!(
+                name,
+                "storage" | "pods" | "services" | "secrets" | "configmaps"
+            ) {
+                at.invalid(
+                    errors,
+                    name,
+                    "must be a standard resource type or fully qualified",
+                );
             }
             at.invalid(errors, name, "must be a standard resource for containers");
         }
     } else if !is_native(name) && !is_extended(name) {
-        at.invalid(errors, name, "doesn't follow extended resource name standard");
+        at.invalid(
+            errors,
+            name,
+            "doesn't follow extended resource name standard",
+        );
     }
 }
 
@@ -153,9 +181,15 @@ fn claim_names(resources: &Value, claims: &[&str], list: &At<'_>, errors: &mut E
             continue;
         }
         name_if_set(claim, "request", names::dns1123_label, &at, errors);
-        let overlaps = |(n, r): &(&str, &str)| *n == name && (r.is_empty() || request.is_empty() || *r == request);
+        let overlaps = |(n, r): &(&str, &str)| {
+            *n == name && (r.is_empty() || request.is_empty() || *r == request)
+        };
         if seen.iter().any(overlaps) {
-            let key = if request.is_empty() { name.to_owned() } else { format!("{name}/{request}") };
+            let key = if request.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name}/{request}")
+            };
             at.duplicate(errors, key);
         }
         seen.push((name, request));
@@ -164,7 +198,10 @@ fn claim_names(resources: &Value, claims: &[&str], list: &At<'_>, errors: &mut E
             error.detail = if claims.is_empty() {
                 "must be one of the names in pod.spec.resourceClaims which is empty".into()
             } else {
-                format!("must be one of the names in pod.spec.resourceClaims: {}", claims.join(", "))
+                format!(
+                    "must be one of the names in pod.spec.resourceClaims: {}",
+                    claims.join(", ")
+                )
             };
             errors.push(error);
         }

@@ -16,13 +16,21 @@ pub(super) fn check(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let affinity = spec.at("affinity");
     if affinity.is_object() {
         let at = at.child("affinity");
-        node_affinity(affinity.at("nodeAffinity"), &at.child("nodeAffinity"), errors);
+        node_affinity(
+            affinity.at("nodeAffinity"),
+            &at.child("nodeAffinity"),
+            errors,
+        );
         for kind in ["podAffinity", "podAntiAffinity"] {
             pod_affinity(affinity.at(kind), &at.child(kind), errors);
         }
     }
     gates(spec, &at.child("schedulingGates"), errors);
-    spread(spec.items("topologySpreadConstraints"), &at.child("topologySpreadConstraints"), errors);
+    spread(
+        spec.items("topologySpreadConstraints"),
+        &at.child("topologySpreadConstraints"),
+        errors,
+    );
     tolerations(spec, &at.child("tolerations"), errors);
 }
 
@@ -34,14 +42,20 @@ fn node_affinity(affinity: &Value, at: &At<'_>, errors: &mut ErrorList) {
     for (i, term) in affinity.items(PREFERRED).iter().enumerate() {
         weight(term, &list.index(i), errors);
         // A bad value here cannot match, and harms nobody.
-        node_term(term.at("preference"), false, &list.index(i).child("preference"), errors);
+        node_term(
+            term.at("preference"),
+            false,
+            &list.index(i).child("preference"),
+            errors,
+        );
     }
 }
 
 fn weight(term: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let weight = term.int("weight").unwrap_or(0);
     if !(1..=100).contains(&weight) {
-        at.child("weight").invalid(errors, weight, "must be in the range 1-100");
+        at.child("weight")
+            .invalid(errors, weight, "must be in the range 1-100");
     }
 }
 
@@ -64,21 +78,38 @@ fn node_term(term: &Value, check_values: bool, at: &At<'_>, errors: &mut ErrorLi
         let values = requirement.items("values");
         match requirement.text("operator") {
             "In" | "NotIn" if values.is_empty() => {
-                at.child("values").required(errors, "must be specified when `operator` is 'In' or 'NotIn'");
+                at.child("values").required(
+                    errors,
+                    "must be specified when `operator` is 'In' or 'NotIn'",
+                );
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
-                at.child("values").forbidden(errors, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+                at.child("values").forbidden(
+                    errors,
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                );
             }
             "Gt" | "Lt" if values.len() != 1 => {
-                at.child("values").required(errors, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+                at.child("values").required(
+                    errors,
+                    "must be specified single value when `operator` is 'Lt' or 'Gt'",
+                );
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            other => at.child("operator").invalid(errors, other, "not a valid selector operator"),
+            other => at
+                .child("operator")
+                .invalid(errors, other, "not a valid selector operator"),
         }
         label_name(requirement.text("key"), &at.child("key"), errors);
         let list = at.child("values");
-        for (j, value) in values.iter().filter_map(Value::as_str).enumerate().filter(|_| check_values) {
-            list.index(j).complain(errors, value, names::label_value(value));
+        for (j, value) in values
+            .iter()
+            .filter_map(Value::as_str)
+            .enumerate()
+            .filter(|_| check_values)
+        {
+            list.index(j)
+                .complain(errors, value, names::label_value(value));
         }
     }
     let list = at.child("matchFields");
@@ -92,14 +123,24 @@ fn node_term(term: &Value, check_values: bool, at: &At<'_>, errors: &mut ErrorLi
                     at.child("values").required(errors, detail);
                 }
             }
-            other => at.child("operator").invalid(errors, other, "not a valid selector operator"),
+            other => at
+                .child("operator")
+                .invalid(errors, other, "not a valid selector operator"),
         }
         if requirement.text("key") == "metadata.name" {
             for (j, value) in values.iter().filter_map(Value::as_str).enumerate() {
-                at.child("values").index(j).complain(errors, value, names::dns1123_subdomain(value));
+                at.child("values").index(j).complain(
+                    errors,
+                    value,
+                    names::dns1123_subdomain(value),
+                );
             }
         } else {
-            at.child("key").invalid(errors, requirement.text("key"), "not a valid field selector key");
+            at.child("key").invalid(
+                errors,
+                requirement.text("key"),
+                "not a valid field selector key",
+            );
         }
     }
 }
@@ -112,7 +153,11 @@ fn pod_affinity(affinity: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let list = at.child(PREFERRED);
     for (i, term) in affinity.items(PREFERRED).iter().enumerate() {
         weight(term, &list.index(i), errors);
-        pod_term(term.at("podAffinityTerm"), &list.index(i).child("podAffinityTerm"), errors);
+        pod_term(
+            term.at("podAffinityTerm"),
+            &list.index(i).child("podAffinityTerm"),
+            errors,
+        );
     }
 }
 
@@ -123,12 +168,22 @@ fn pod_term(term: &Value, at: &At<'_>, errors: &mut ErrorList) {
         super::label_selector(selector, &at.child("namespaceSelector"), errors);
     }
     for name in term.items("namespaces").iter().filter_map(Value::as_str) {
-        at.child("namespace").complain(errors, name, names::dns1123_label(name));
+        at.child("namespace")
+            .complain(errors, name, names::dns1123_label(name));
     }
-    let (matching, mismatching) = (term.items("matchLabelKeys"), term.items("mismatchLabelKeys"));
-    for (field, keys) in [("matchLabelKeys", matching), ("mismatchLabelKeys", mismatching)] {
+    let (matching, mismatching) = (
+        term.items("matchLabelKeys"),
+        term.items("mismatchLabelKeys"),
+    );
+    for (field, keys) in [
+        ("matchLabelKeys", matching),
+        ("mismatchLabelKeys", mismatching),
+    ] {
         if !keys.is_empty() && !term.has("labelSelector") {
-            at.child(field).forbidden(errors, "must not be specified when labelSelector is not set");
+            at.child(field).forbidden(
+                errors,
+                "must not be specified when labelSelector is not set",
+            );
             continue;
         }
         let list = at.child(field);
@@ -136,9 +191,15 @@ fn pod_term(term: &Value, at: &At<'_>, errors: &mut ErrorList) {
             label_name(key, &list.index(i), errors);
         }
     }
-    for (i, key) in matching.iter().enumerate().filter(|(_, key)| mismatching.contains(key)) {
+    for (i, key) in matching
+        .iter()
+        .enumerate()
+        .filter(|(_, key)| mismatching.contains(key))
+    {
         let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
-        at.child("matchLabelKeys").index(i).invalid(errors, key.clone(), detail);
+        at.child("matchLabelKeys")
+            .index(i)
+            .invalid(errors, key.clone(), detail);
     }
     let key = term.text("topologyKey");
     if key.is_empty() {
@@ -162,28 +223,46 @@ fn gates(spec: &Value, list: &At<'_>, errors: &mut ErrorList) {
 fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
     for (i, constraint) in constraints.iter().enumerate() {
         let at = list.index(i);
-        let (key, action) = (constraint.text("topologyKey"), constraint.text("whenUnsatisfiable"));
+        let (key, action) = (
+            constraint.text("topologyKey"),
+            constraint.text("whenUnsatisfiable"),
+        );
         let skew = constraint.int("maxSkew").unwrap_or(0);
         if skew <= 0 {
-            at.child("maxSkew").invalid(errors, skew, "must be greater than zero");
+            at.child("maxSkew")
+                .invalid(errors, skew, "must be greater than zero");
         }
         if key.is_empty() {
             at.child("topologyKey").required(errors, "can not be empty");
         }
         if !matches!(action, "DoNotSchedule" | "ScheduleAnyway") {
-            at.child("whenUnsatisfiable").unsupported(errors, action, &["DoNotSchedule", "ScheduleAnyway"]);
+            at.child("whenUnsatisfiable").unsupported(
+                errors,
+                action,
+                &["DoNotSchedule", "ScheduleAnyway"],
+            );
         }
-        let repeats =
-            |other: &Value| other.text("topologyKey") == key && other.text("whenUnsatisfiable") == action;
-        if constraints.get(i + 1..).unwrap_or_default().iter().any(repeats) {
-            at.child("{topologyKey, whenUnsatisfiable}").duplicate(errors, format!("{{{key}, {action}}}"));
+        let repeats = |other: &Value| {
+            other.text("topologyKey") == key && other.text("whenUnsatisfiable") == action
+        };
+        if constraints
+            .get(i + 1..)
+            .unwrap_or_default()
+            .iter()
+            .any(repeats)
+        {
+            at.child("{topologyKey, whenUnsatisfiable}")
+                .duplicate(errors, format!("{{{key}, {action}}}"));
         }
         if let Some(domains) = constraint.int("minDomains") {
             if domains <= 0 {
-                at.child("minDomains").invalid(errors, domains, "must be greater than zero");
+                at.child("minDomains")
+                    .invalid(errors, domains, "must be greater than zero");
             }
             if action != "DoNotSchedule" {
-                let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
+                let detail = format!(
+                    "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+                );
                 at.child("minDomains").invalid(errors, domains, &detail);
             }
         }
@@ -192,7 +271,10 @@ fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
         }
         let keys = constraint.items("matchLabelKeys");
         if !keys.is_empty() && !constraint.has("labelSelector") {
-            at.child("matchLabelKeys").forbidden(errors, "must not be specified when labelSelector is not set");
+            at.child("matchLabelKeys").forbidden(
+                errors,
+                "must not be specified when labelSelector is not set",
+            );
         }
         for (j, key) in keys.iter().filter_map(Value::as_str).enumerate() {
             let list = at.child("matchLabelKeys");
@@ -200,9 +282,16 @@ fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
             label_name(key, &at, errors);
             let selector = constraint.at("labelSelector");
             if selector.at("matchLabels").has(key)
-                || selector.items("matchExpressions").iter().any(|e| e.text("key") == key)
+                || selector
+                    .items("matchExpressions")
+                    .iter()
+                    .any(|e| e.text("key") == key)
             {
-                at.invalid(errors, key, "exists in both matchLabelKeys and labelSelector");
+                at.invalid(
+                    errors,
+                    key,
+                    "exists in both matchLabelKeys and labelSelector",
+                );
             }
         }
         selector_if_set(constraint, &at, errors);
@@ -212,7 +301,11 @@ fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
 pub(super) fn tolerations(spec: &Value, list: &At<'_>, errors: &mut ErrorList) {
     for (i, toleration) in spec.items("tolerations").iter().enumerate() {
         let at = list.index(i);
-        let (key, operator, value) = (toleration.text("key"), toleration.text("operator"), toleration.text("value"));
+        let (key, operator, value) = (
+            toleration.text("key"),
+            toleration.text("operator"),
+            toleration.text("value"),
+        );
         let effect = toleration.text("effect");
         if !key.is_empty() {
             label_name(key, &at.child("key"), errors);
@@ -221,20 +314,31 @@ pub(super) fn tolerations(spec: &Value, list: &At<'_>, errors: &mut ErrorList) {
             at.child("operator").invalid(errors, operator, detail);
         }
         if toleration.has("tolerationSeconds") && effect != "NoExecute" {
-            at.child("effect").invalid(errors, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
+            at.child("effect").invalid(
+                errors,
+                effect,
+                "effect must be 'NoExecute' when `tolerationSeconds` is set",
+            );
         }
         match operator {
             "" | "Equal" => {
                 let complaints = names::label_value(value);
                 if !complaints.is_empty() {
-                    at.child("operator").invalid(errors, value, &complaints.join(";"));
+                    at.child("operator")
+                        .invalid(errors, value, &complaints.join(";"));
                 }
             }
             "Exists" if !value.is_empty() => {
-                at.child("operator").invalid(errors, value, "value must be empty when `operator` is 'Exists'");
+                at.child("operator").invalid(
+                    errors,
+                    value,
+                    "value must be empty when `operator` is 'Exists'",
+                );
             }
             "Exists" => {}
-            _ => at.child("operator").unsupported(errors, operator, &["Equal", "Exists"]),
+            _ => at
+                .child("operator")
+                .unsupported(errors, operator, &["Equal", "Exists"]),
         }
         if !effect.is_empty() {
             taint_effect(effect, &at.child("effect"), errors);

@@ -12,12 +12,19 @@ pub(super) fn check_pod(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
     if spec.flag("hostPID") && spec.flag("shareProcessNamespace") {
         // Kubernetes' internal type has the field in the security context, and says so.
         let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
-        at.child("securityContext").child("shareProcessNamespace").invalid(errors, true, detail);
+        at.child("securityContext")
+            .child("shareProcessNamespace")
+            .invalid(errors, true, detail);
     }
     if spec.at("hostUsers") == &Value::Bool(false) {
-        for (field, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
+        for (field, shown) in [
+            ("hostNetwork", "hostNetwork"),
+            ("hostPID", "HostPID"),
+            ("hostIPC", "HostIPC"),
+        ] {
             if spec.flag(field) {
-                at.child(shown).forbidden(errors, "when `pod.Spec.HostUsers` is false");
+                at.child(shown)
+                    .forbidden(errors, "when `pod.Spec.HostUsers` is false");
             }
         }
     }
@@ -25,30 +32,67 @@ pub(super) fn check_pod(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
         return;
     }
     let at = at.child("securityContext");
-    ids(context, &["fsGroup", "runAsUser", "runAsGroup"], &at, errors);
+    ids(
+        context,
+        &["fsGroup", "runAsUser", "runAsGroup"],
+        &at,
+        errors,
+    );
     let list = at.child("supplementalGroups");
     for (i, group) in context.items("supplementalGroups").iter().enumerate() {
         id(group, &list.index(i), errors);
     }
     sysctls(spec, context, &at.child("sysctls"), errors);
-    one_of_if_set(context, "fsGroupChangePolicy", &["Always", "OnRootMismatch"], &at, errors);
-    one_of_if_set(context, "supplementalGroupsPolicy", &["Merge", "Strict"], &at, errors);
-    one_of_if_set(context, "seLinuxChangePolicy", &["MountOption", "Recursive"], &at, errors);
+    one_of_if_set(
+        context,
+        "fsGroupChangePolicy",
+        &["Always", "OnRootMismatch"],
+        &at,
+        errors,
+    );
+    one_of_if_set(
+        context,
+        "supplementalGroupsPolicy",
+        &["Merge", "Strict"],
+        &at,
+        errors,
+    );
+    one_of_if_set(
+        context,
+        "seLinuxChangePolicy",
+        &["MountOption", "Recursive"],
+        &at,
+        errors,
+    );
     profiles(context, &at, errors);
 }
 
-pub(super) fn check_container(context: &Value, host_users: bool, at: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn check_container(
+    context: &Value,
+    host_users: bool,
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     ids(context, &["runAsUser", "runAsGroup"], at, errors);
     one_of_if_set(context, "procMount", &["Default", "Unmasked"], at, errors);
     if host_users && context.text("procMount") == "Unmasked" {
-        at.child("procMount").invalid(errors, "Unmasked", "`hostUsers` must be false to use `Unmasked`");
+        at.child("procMount").invalid(
+            errors,
+            "Unmasked",
+            "`hostUsers` must be false to use `Unmasked`",
+        );
     }
     if context.at("allowPrivilegeEscalation") == &Value::Bool(false) {
         if context.flag("privileged") {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
             at.invalid(errors, context.clone(), detail);
         }
-        if context.at("capabilities").items("add").iter().any(|c| c == "CAP_SYS_ADMIN") {
+        if context
+            .at("capabilities")
+            .items("add")
+            .iter()
+            .any(|c| c == "CAP_SYS_ADMIN")
+        {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
             at.invalid(errors, context.clone(), detail);
         }
@@ -67,7 +111,11 @@ fn ids(context: &Value, fields: &[&str], at: &At<'_>, errors: &mut ErrorList) {
 fn id(value: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let number = value.as_i64().unwrap_or(-1);
     if !(0..=i64::from(i32::MAX)).contains(&number) {
-        at.invalid(errors, number, "must be between 0 and 2147483647, inclusive");
+        at.invalid(
+            errors,
+            number,
+            "must be between 0 and 2147483647, inclusive",
+        );
     }
 }
 
@@ -96,10 +144,16 @@ fn sysctls(spec: &Value, context: &Value, list: &At<'_>, errors: &mut ErrorList)
             at.duplicate(errors, name);
         }
         let dotted = name.replace('/', ".");
-        let ipc = ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|p| dotted.starts_with(p))
+        let ipc = ["kernel.shm", "kernel.msg", "fs.mqueue."]
+            .iter()
+            .any(|p| dotted.starts_with(p))
             || dotted == "kernel.sem";
         if spec.flag("hostNetwork") && dotted.starts_with("net.") {
-            at.invalid(errors, name, "may not be specified when 'hostNetwork' is true");
+            at.invalid(
+                errors,
+                name,
+                "may not be specified when 'hostNetwork' is true",
+            );
         } else if spec.flag("hostIPC") && ipc {
             at.invalid(errors, name, "may not be specified when 'hostIPC' is true");
         }
@@ -110,9 +164,10 @@ fn sysctls(spec: &Value, context: &Value, list: &At<'_>, errors: &mut ErrorList)
 /// Seccomp and AppArmor.
 fn profiles(context: &Value, at: &At<'_>, errors: &mut ErrorList) {
     const TYPES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
-    for (field, word, type_word) in
-        [("seccompProfile", "seccomp", "seccompProfile"), ("appArmorProfile", "AppArmor", "appArmorProfile")]
-    {
+    for (field, word, type_word) in [
+        ("seccompProfile", "seccomp", "seccompProfile"),
+        ("appArmorProfile", "AppArmor", "appArmorProfile"),
+    ] {
         let profile = context.at(field);
         if profile.is_null() {
             continue;
@@ -120,11 +175,16 @@ fn profiles(context: &Value, at: &At<'_>, errors: &mut ErrorList) {
         let at = at.child(field);
         let local = at.child("localhostProfile");
         match profile.text("type") {
-            "" => at.child("type").required(errors, &format!("type is required when {type_word} is set")),
+            "" => at
+                .child("type")
+                .required(errors, &format!("type is required when {type_word} is set")),
             "Localhost" => {
                 let path = profile.text("localhostProfile");
                 if path.trim().is_empty() {
-                    local.required(errors, &format!("must be set when {word} type is Localhost"));
+                    local.required(
+                        errors,
+                        &format!("must be set when {word} type is Localhost"),
+                    );
                 } else if field == "seccompProfile" {
                     descending_path(path, &local, errors);
                 } else if path.trim() != path {
@@ -164,13 +224,15 @@ pub(super) fn check_os(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
         "windows" => {
             for field in ["hostUsers", "hostPID", "hostIPC", "shareProcessNamespace"] {
                 if spec.has(field) && spec.at(field) != &Value::Bool(false) {
-                    at.child(field).forbidden(errors, "cannot be set for a windows pod");
+                    at.child(field)
+                        .forbidden(errors, "cannot be set for a windows pod");
                 }
             }
             each_context(spec, at, &mut |context, at| {
                 for (field, _) in context.as_object().into_iter().flatten() {
                     if !matches!(field.as_str(), "windowsOptions" | "runAsNonRoot") {
-                        at.child(field).forbidden(errors, "cannot be set for a windows pod");
+                        at.child(field)
+                            .forbidden(errors, "cannot be set for a windows pod");
                     }
                 }
             });
@@ -184,7 +246,10 @@ fn each_context(spec: &Value, at: &At<'_>, visit: &mut dyn FnMut(&Value, &At<'_>
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         let at = at.child(list);
         for (i, container) in spec.items(list).iter().enumerate() {
-            visit(container.at("securityContext"), &at.index(i).child("securityContext"));
+            visit(
+                container.at("securityContext"),
+                &at.index(i).child("securityContext"),
+            );
         }
     }
 }

@@ -15,13 +15,22 @@ const MAY_CHANGE: &str = "`spec.containers[*].image`,`spec.initContainers[*].ima
                           `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 pub(super) fn check(new: &Value, old: &Value, errors: &mut ErrorList) {
-    annotations(new.at("metadata").at("annotations"), old.at("metadata").at("annotations"), errors);
+    annotations(
+        new.at("metadata").at("annotations"),
+        old.at("metadata").at("annotations"),
+        errors,
+    );
     let (spec, before) = (new.at("spec"), old.at("spec"));
     if same(spec, before) {
         return;
     }
     for list in ["containers", "initContainers"] {
-        if !containers::check_update(spec.items(list), before.items(list), &SPEC.child(list), errors) {
+        if !containers::check_update(
+            spec.items(list),
+            before.items(list),
+            &SPEC.child(list),
+            errors,
+        ) {
             return;
         }
     }
@@ -32,8 +41,13 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut ErrorList) {
     let gates = SPEC.child("schedulingGates");
     for (i, gate) in spec.items("schedulingGates").iter().enumerate() {
         let name = gate.text("name");
-        if !before.items("schedulingGates").iter().any(|old| old.text("name") == name) {
-            let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+        if !before
+            .items("schedulingGates")
+            .iter()
+            .any(|old| old.text("name") == name)
+        {
+            let detail =
+                format!("only deletion is allowed, but found new scheduling gate '{name}'");
             gates.index(i).child("name").forbidden(errors, &detail);
         }
     }
@@ -50,9 +64,12 @@ fn annotations(new: &Value, old: &Value, errors: &mut ErrorList) {
     let at = At::root("metadata");
     let at = at.child("annotations");
     match (new.has(MIRROR), old.has(MIRROR)) {
-        (true, false) => at.key(MIRROR).forbidden(errors, "may not add mirror pod annotation"),
+        (true, false) => at
+            .key(MIRROR)
+            .forbidden(errors, "may not add mirror pod annotation"),
         (_, true) if new.text(MIRROR) != old.text(MIRROR) || !new.has(MIRROR) => {
-            at.key(MIRROR).forbidden(errors, "may not remove or update mirror pod annotation");
+            at.key(MIRROR)
+                .forbidden(errors, "may not remove or update mirror pod annotation");
         }
         _ => {}
     }
@@ -61,7 +78,10 @@ fn annotations(new: &Value, old: &Value, errors: &mut ErrorList) {
 /// A deadline may appear and may shorten. False if it is so wrong that nothing else is worth saying.
 fn deadline(spec: &Value, before: &Value, errors: &mut ErrorList) -> bool {
     let at = SPEC.child("activeDeadlineSeconds");
-    match (spec.int("activeDeadlineSeconds"), before.int("activeDeadlineSeconds")) {
+    match (
+        spec.int("activeDeadlineSeconds"),
+        before.int("activeDeadlineSeconds"),
+    ) {
         (Some(new), _) if !(0..=i64::from(i32::MAX)).contains(&new) => {
             at.invalid(errors, new, "must be between 0 and 2147483647, inclusive");
             false
@@ -71,7 +91,11 @@ fn deadline(spec: &Value, before: &Value, errors: &mut ErrorList) -> bool {
             false
         }
         (None, Some(_)) => {
-            at.invalid(errors, Value::Null, "must not update from a positive integer to nil value");
+            at.invalid(
+                errors,
+                Value::Null,
+                "must not update from a positive integer to nil value",
+            );
             true
         }
         _ => true,
@@ -81,7 +105,9 @@ fn deadline(spec: &Value, before: &Value, errors: &mut ErrorList) -> bool {
 fn tolerations(spec: &Value, before: &Value, errors: &mut ErrorList) {
     let kept = |old: &Value| {
         spec.items("tolerations").iter().any(|new| {
-            ["key", "operator", "value", "effect"].iter().all(|field| new.text(field) == old.text(field))
+            ["key", "operator", "value", "effect"]
+                .iter()
+                .all(|field| new.text(field) == old.text(field))
         })
     };
     if !before.items("tolerations").iter().all(kept) {
@@ -107,13 +133,17 @@ fn munged(spec: &Value, before: &Value, errors: &mut ErrorList) -> Value {
     }
     if !before.items("schedulingGates").is_empty() {
         let added = |old: &Value| {
-            before.entries("nodeSelector").all(|(key, value)| old.at("nodeSelector").at(key) == value)
+            before
+                .entries("nodeSelector")
+                .all(|(key, value)| old.at("nodeSelector").at(key) == value)
         };
         if added(spec) {
             munged.copy_from(before, "nodeSelector");
         } else {
-            let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
-            SPEC.child("nodeSelector").invalid(errors, spec.at("nodeSelector").clone(), detail);
+            let detail =
+                "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+            SPEC.child("nodeSelector")
+                .invalid(errors, spec.at("nodeSelector").clone(), detail);
         }
     }
     munged
@@ -145,7 +175,11 @@ fn differences(new: &Value, old: &Value, path: &mut String, out: &mut String) {
         _ => {
             let shown = |v: &Value| {
                 let text = v.to_string();
-                if text.chars().count() > 120 { text.chars().take(120).chain(['…']).collect() } else { text }
+                if text.chars().count() > 120 {
+                    text.chars().take(120).chain(['…']).collect()
+                } else {
+                    text
+                }
             };
             out.push_str(&format!("  {path}: {} -> {}\n", shown(old), shown(new)));
         }
@@ -153,18 +187,30 @@ fn differences(new: &Value, old: &Value, path: &mut String, out: &mut String) {
 }
 
 pub(super) fn check_status(new: &Value, old: &Value, errors: &mut ErrorList) {
-    annotations(new.at("metadata").at("annotations"), old.at("metadata").at("annotations"), errors);
+    annotations(
+        new.at("metadata").at("annotations"),
+        old.at("metadata").at("annotations"),
+        errors,
+    );
     let (status, before) = (new.at("status"), old.at("status"));
     conditions(status, errors);
     if new.at("spec").text("nodeName") != old.at("spec").text("nodeName") {
-        STATUS.child("nodeName").forbidden(errors, "may not be changed directly");
+        STATUS
+            .child("nodeName")
+            .forbidden(errors, "may not be changed directly");
     }
     let nominated = status.text("nominatedNodeName");
     if !nominated.is_empty() && nominated != before.text("nominatedNodeName") {
-        STATUS.child("nominatedNodeName").complain(errors, nominated, names::dns1123_subdomain(nominated));
+        STATUS.child("nominatedNodeName").complain(
+            errors,
+            nominated,
+            names::dns1123_subdomain(nominated),
+        );
     }
     if status.text("qosClass") != before.text("qosClass") {
-        STATUS.child("qosClass").invalid(errors, status.text("qosClass"), "field is immutable");
+        STATUS
+            .child("qosClass")
+            .invalid(errors, status.text("qosClass"), "field is immutable");
     }
     let policy = old.at("spec").text("restartPolicy");
     let sidecars: Vec<&str> = old
@@ -175,12 +221,30 @@ pub(super) fn check_status(new: &Value, old: &Value, errors: &mut ErrorList) {
         .map(|c| c.text("name"))
         .collect();
     transitions("containerStatuses", status, before, policy, &[], errors);
-    transitions("initContainerStatuses", status, before, policy, &sidecars, errors);
-    transitions("ephemeralContainerStatuses", status, before, "Never", &[], errors);
+    transitions(
+        "initContainerStatuses",
+        status,
+        before,
+        policy,
+        &sidecars,
+        errors,
+    );
+    transitions(
+        "ephemeralContainerStatuses",
+        status,
+        before,
+        "Never",
+        &[],
+        errors,
+    );
     addresses(status, "podIPs", errors);
     if let Some(first) = status.items("hostIPs").first() {
         if first.text("ip") != status.text("hostIP") {
-            STATUS.child("hostIPs").index(0).child("ip").invalid(errors, first.text("ip"), "must be equal to `hostIP`");
+            STATUS.child("hostIPs").index(0).child("ip").invalid(
+                errors,
+                first.text("ip"),
+                "must be equal to `hostIP`",
+            );
         }
         addresses(status, "hostIPs", errors);
     }
@@ -194,7 +258,9 @@ fn conditions(status: &Value, errors: &mut ErrorList) {
     for (i, condition) in status.items("conditions").iter().enumerate() {
         let name = condition.text("type");
         if !matches!(name, "PodScheduled" | "Ready" | "Initialized") {
-            list.index(i).child("Type").complain(errors, name, names::qualified_name(name));
+            list.index(i)
+                .child("Type")
+                .complain(errors, name, names::qualified_name(name));
         }
     }
 }
@@ -221,14 +287,22 @@ fn transitions(
         let back = |new: &Value| new.text("name") == name && !new.at("state").has("terminated");
         if status.items(list).iter().any(back) {
             let detail = "may not be transitioned to non-terminated state";
-            STATUS.child(list).index(i).child("state").forbidden(errors, detail);
+            STATUS
+                .child(list)
+                .index(i)
+                .child("state")
+                .forbidden(errors, detail);
         }
     }
 }
 
 fn addresses(status: &Value, field: &str, errors: &mut ErrorList) {
     let list = STATUS.child(field);
-    let ips: Vec<&str> = status.items(field).iter().map(|entry| entry.text("ip")).collect();
+    let ips: Vec<&str> = status
+        .items(field)
+        .iter()
+        .map(|entry| entry.text("ip"))
+        .collect();
     for (i, address) in ips.iter().enumerate() {
         ip(address, &list.index(i), errors);
         if ips[..i].contains(address) {

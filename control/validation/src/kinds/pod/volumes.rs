@@ -39,7 +39,12 @@ pub(in crate::kinds) const FOREIGN: [(&str, &[&str]); 20] = [
     ("flexVolume", &["driver"]),
 ];
 
-pub(super) fn check<'a>(spec: &'a Value, owner: Owner<'_>, list: &At<'_>, errors: &mut ErrorList) -> Volumes<'a> {
+pub(super) fn check<'a>(
+    spec: &'a Value,
+    owner: Owner<'_>,
+    list: &At<'_>,
+    errors: &mut ErrorList,
+) -> Volumes<'a> {
     let volumes = spec.items("volumes");
     let mut good = Volumes::with_capacity(volumes.len());
     for (i, volume) in volumes.iter().enumerate() {
@@ -50,7 +55,8 @@ pub(super) fn check<'a>(spec: &'a Value, owner: Owner<'_>, list: &At<'_>, errors
         if name.is_empty() {
             at.child("name").required(errors, "");
         } else {
-            at.child("name").complain(errors, name, names::dns1123_label(name));
+            at.child("name")
+                .complain(errors, name, names::dns1123_label(name));
         }
         if good.contains_key(name) {
             at.child("name").duplicate(errors, name);
@@ -62,10 +68,13 @@ pub(super) fn check<'a>(spec: &'a Value, owner: Owner<'_>, list: &At<'_>, errors
             && volume.has("persistentVolumeClaim")
         {
             let claim = volume.at("persistentVolumeClaim").text("claimName");
-            let created = |v: &Value| v.has("ephemeral") && format!("{pod}-{}", v.text("name")) == claim;
+            let created =
+                |v: &Value| v.has("ephemeral") && format!("{pod}-{}", v.text("name")) == claim;
             if volumes.iter().any(created) {
                 let detail = "must not reference a PVC that gets created for an ephemeral volume";
-                at.child("persistentVolumeClaim").child("claimName").invalid(errors, claim, detail);
+                at.child("persistentVolumeClaim")
+                    .child("claimName")
+                    .invalid(errors, claim, detail);
             }
         }
     }
@@ -106,10 +115,19 @@ fn source(volume: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorList)
             "ephemeral" => ephemeral(volume, source, owner, at, errors),
             "image" => {
                 required(source, "reference", &here, errors);
-                one_of_if_set(source, "pullPolicy", &["Always", "IfNotPresent", "Never"], &here, errors);
+                one_of_if_set(
+                    source,
+                    "pullPolicy",
+                    &["Always", "IfNotPresent", "Never"],
+                    &here,
+                    errors,
+                );
             }
             other => {
-                let fields = FOREIGN.iter().find(|(name, _)| *name == other).map_or(&[][..], |(_, fields)| fields);
+                let fields = FOREIGN
+                    .iter()
+                    .find(|(name, _)| *name == other)
+                    .map_or(&[][..], |(_, fields)| fields);
                 for field in fields {
                     required(source, field, &here, errors);
                 }
@@ -123,14 +141,23 @@ fn source(volume: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorList)
 
 fn empty_dir(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
     if source.text("sizeLimit").starts_with('-') {
-        at.child("sizeLimit").forbidden(errors, "SizeLimit field must be a valid resource quantity");
+        at.child("sizeLimit")
+            .forbidden(errors, "SizeLimit field must be a valid resource quantity");
     }
 }
 
 /// A directory of the host, of a pod or of a persistent volume.
 pub(in crate::kinds) fn host_path(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
-    const TYPES: [&str; 8] =
-        ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+    const TYPES: [&str; 8] = [
+        "",
+        "BlockDevice",
+        "CharDevice",
+        "Directory",
+        "DirectoryOrCreate",
+        "File",
+        "FileOrCreate",
+        "Socket",
+    ];
     let path = source.text("path");
     if path.is_empty() {
         return at.child("path").required(errors, "");
@@ -161,10 +188,19 @@ fn downward_file(file: &Value, at: &At<'_>, errors: &mut ErrorList) {
     if file.has("fieldRef") {
         env::volume_field(file.at("fieldRef"), &at.child("fieldRef"), errors);
         if file.has("resourceFieldRef") {
-            at.invalid(errors, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+            at.invalid(
+                errors,
+                "resource",
+                "fieldRef and resourceFieldRef can not be specified simultaneously",
+            );
         }
     } else if file.has("resourceFieldRef") {
-        env::resource(file.at("resourceFieldRef"), true, &at.child("resourceFieldRef"), errors);
+        env::resource(
+            file.at("resourceFieldRef"),
+            true,
+            &at.child("resourceFieldRef"),
+            errors,
+        );
     } else {
         at.required(errors, "one of fieldRef and resourceFieldRef is required");
     }
@@ -177,7 +213,9 @@ fn projected(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let mut paths: Vec<&str> = Vec::new();
     for (i, each) in source.items("sources").iter().enumerate() {
         let here = list.index(i);
-        let kinds = each.as_object().map_or(0, |map| map.values().filter(|v| !v.is_null()).count());
+        let kinds = each
+            .as_object()
+            .map_or(0, |map| map.values().filter(|v| !v.is_null()).count());
         for kind in ["secret", "configMap"] {
             let part = each.at(kind);
             if part.is_null() {
@@ -195,10 +233,19 @@ fn projected(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
             conflict(&mut paths, file.text("path"), file.text("path"), at, errors);
         }
         if each.has("serviceAccountToken") {
-            token(each.at("serviceAccountToken"), &here.child("serviceAccountToken"), at, errors);
+            token(
+                each.at("serviceAccountToken"),
+                &here.child("serviceAccountToken"),
+                at,
+                errors,
+            );
         }
         if each.has("clusterTrustBundle") {
-            trust_bundle(each.at("clusterTrustBundle"), &here.child("clusterTrustBundle"), errors);
+            trust_bundle(
+                each.at("clusterTrustBundle"),
+                &here.child("clusterTrustBundle"),
+                errors,
+            );
             let path = each.at("clusterTrustBundle").text("path");
             conflict(&mut paths, path, path, at, errors);
         }
@@ -208,7 +255,13 @@ fn projected(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn conflict<'a>(seen: &mut Vec<&'a str>, path: &'a str, shown: &str, at: &At<'_>, errors: &mut ErrorList) {
+fn conflict<'a>(
+    seen: &mut Vec<&'a str>,
+    path: &'a str,
+    shown: &str,
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     if path.is_empty() {
         return;
     }
@@ -221,10 +274,18 @@ fn conflict<'a>(seen: &mut Vec<&'a str>, path: &'a str, shown: &str, at: &At<'_>
 fn token(token: &Value, here: &At<'_>, volume: &At<'_>, errors: &mut ErrorList) {
     let seconds = token.int("expirationSeconds").unwrap_or(0);
     if seconds < 600 {
-        here.child("expirationSeconds").invalid(errors, seconds, "may not specify a duration less than 10 minutes");
+        here.child("expirationSeconds").invalid(
+            errors,
+            seconds,
+            "may not specify a duration less than 10 minutes",
+        );
     }
     if seconds > 1 << 32 {
-        here.child("expirationSeconds").invalid(errors, seconds, "may not specify a duration larger than 2^32 seconds");
+        here.child("expirationSeconds").invalid(
+            errors,
+            seconds,
+            "may not specify a duration larger than 2^32 seconds",
+        );
     }
     // Kubernetes reports these at the volume, not at the source.
     required(token, "path", volume, errors);
@@ -233,7 +294,11 @@ fn token(token: &Value, here: &At<'_>, volume: &At<'_>, errors: &mut ErrorList) 
 
 fn trust_bundle(bundle: &Value, at: &At<'_>, errors: &mut ErrorList) {
     match (bundle.has("name"), bundle.has("signerName")) {
-        (true, true) => at.invalid(errors, bundle.clone(), "only one of name and signerName may be used"),
+        (true, true) => at.invalid(
+            errors,
+            bundle.clone(),
+            "only one of name and signerName may be used",
+        ),
         (false, false) => at.required(errors, "either name or signerName must be specified"),
         _ => {}
     }
@@ -244,17 +309,32 @@ fn trust_bundle(bundle: &Value, at: &At<'_>, errors: &mut ErrorList) {
 fn csi(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
     required(source, "driver", at, errors);
     if source.has("nodePublishSecretRef") {
-        required(source.at("nodePublishSecretRef"), "name", &at.child("nodePublishSecretRef"), errors);
+        required(
+            source.at("nodePublishSecretRef"),
+            "name",
+            &at.child("nodePublishSecretRef"),
+            errors,
+        );
     }
 }
 
-fn ephemeral(volume: &Value, source: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorList) {
+fn ephemeral(
+    volume: &Value,
+    source: &Value,
+    owner: Owner<'_>,
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     let here = at.child("ephemeral");
     let template = source.at("volumeClaimTemplate");
     if template.is_null() {
         here.child("volumeClaimTemplate").required(errors, "");
     } else {
-        check_claim_spec(template.at("spec"), &here.child("volumeClaimTemplate").child("spec"), errors);
+        check_claim_spec(
+            template.at("spec"),
+            &here.child("volumeClaimTemplate").child("spec"),
+            errors,
+        );
     }
     if let Owner::Pod(pod) = owner
         && !pod.is_empty()
@@ -262,7 +342,11 @@ fn ephemeral(volume: &Value, source: &Value, owner: Owner<'_>, at: &At<'_>, erro
     {
         let claim = format!("{pod}-{}", volume.text("name"));
         for complaint in names::dns1123_subdomain(&claim) {
-            at.child("name").invalid(errors, volume.text("name"), &format!("PVC name {claim:?}: {complaint}"));
+            at.child("name").invalid(
+                errors,
+                volume.text("name"),
+                &format!("PVC name {claim:?}: {complaint}"),
+            );
         }
     }
 }
@@ -272,10 +356,15 @@ pub(super) fn no_token_without_account(spec: &Value, list: &At<'_>, errors: &mut
     for (i, volume) in spec.items("volumes").iter().enumerate() {
         for (j, source) in volume.at("projected").items("sources").iter().enumerate() {
             if source.has("serviceAccountToken") {
-                list.index(i).child("projected").child("sources").index(j).child("serviceAccountToken").forbidden(
-                    errors,
-                    "must not be specified when serviceAccountName is not set",
-                );
+                list.index(i)
+                    .child("projected")
+                    .child("sources")
+                    .index(j)
+                    .child("serviceAccountToken")
+                    .forbidden(
+                        errors,
+                        "must not be specified when serviceAccountName is not set",
+                    );
             }
         }
     }

@@ -13,7 +13,10 @@ fn needs_cluster_ip(spec: &Value) -> bool {
 fn needs_node_ports(spec: &Value) -> bool {
     match spec.text("type") {
         "NodePort" => true,
-        "LoadBalancer" => spec.at("allocateLoadBalancerNodePorts").as_bool().unwrap_or(true),
+        "LoadBalancer" => spec
+            .at("allocateLoadBalancerNodePorts")
+            .as_bool()
+            .unwrap_or(true),
         _ => false,
     }
 }
@@ -29,14 +32,21 @@ pub(super) fn drop_what_the_type_lost(spec: &mut Value, old: &Value) {
         }
     }
     if needs_node_ports(old) && !needs_node_ports(spec) {
-        let had: Vec<i64> = old.items("ports").iter().filter_map(|p| p.int("nodePort")).collect();
+        let had: Vec<i64> = old
+            .items("ports")
+            .iter()
+            .filter_map(|p| p.int("nodePort"))
+            .collect();
         for port in spec.items_mut("ports") {
             if port.int("nodePort").is_some_and(|n| had.contains(&n)) {
                 port.take_out("nodePort");
             }
         }
     }
-    if needs_health_check(old) && !needs_health_check(spec) && unchanged(spec, "healthCheckNodePort") {
+    if needs_health_check(old)
+        && !needs_health_check(spec)
+        && unchanged(spec, "healthCheckNodePort")
+    {
         spec.take_out("healthCheckNodePort");
     }
     if old.text("type") == "LoadBalancer" && spec.text("type") != "LoadBalancer" {
@@ -74,19 +84,32 @@ pub(super) fn keep_allocated(spec: &mut Value, old: &Value) {
         spec.put("clusterIPs", Value::Array(vec![address]));
     }
     if needs_node_ports(old) && needs_node_ports(spec) {
-        let mut used: Vec<i64> = spec.items("ports").iter().filter_map(|p| p.int("nodePort")).collect();
+        let mut used: Vec<i64> = spec
+            .items("ports")
+            .iter()
+            .filter_map(|p| p.int("nodePort"))
+            .collect();
         for port in spec.items_mut("ports") {
             if port.int("nodePort").unwrap_or(0) != 0 {
                 continue;
             }
-            let before = old.items("ports").iter().find(|p| p.text("name") == port.text("name"));
-            if let Some(number) = before.and_then(|p| p.int("nodePort")).filter(|n| *n != 0 && !used.contains(n)) {
+            let before = old
+                .items("ports")
+                .iter()
+                .find(|p| p.text("name") == port.text("name"));
+            if let Some(number) = before
+                .and_then(|p| p.int("nodePort"))
+                .filter(|n| *n != 0 && !used.contains(n))
+            {
                 port.put("nodePort", number);
                 used.push(number);
             }
         }
     }
-    if needs_health_check(old) && needs_health_check(spec) && spec.int("healthCheckNodePort").unwrap_or(0) == 0 {
+    if needs_health_check(old)
+        && needs_health_check(spec)
+        && spec.int("healthCheckNodePort").unwrap_or(0) == 0
+    {
         spec.copy_from(old, "healthCheckNodePort");
     }
 }
@@ -100,11 +123,20 @@ pub(super) fn check(spec: &Value, old: &Value, errors: &mut ErrorList) {
         }
     }
     let at = SPEC.child("healthCheckNodePort");
-    if needs_health_check(old) && needs_health_check(spec) && !same(spec.at("healthCheckNodePort"), old.at("healthCheckNodePort")) {
+    if needs_health_check(old)
+        && needs_health_check(spec)
+        && !same(
+            spec.at("healthCheckNodePort"),
+            old.at("healthCheckNodePort"),
+        )
+    {
         at.forbidden(errors, "field is immutable");
     }
     let balances = |spec: &Value| spec.text("type") == "LoadBalancer";
-    if balances(old) && balances(spec) && !same(spec.at("loadBalancerClass"), old.at("loadBalancerClass")) {
+    if balances(old)
+        && balances(spec)
+        && !same(spec.at("loadBalancerClass"), old.at("loadBalancerClass"))
+    {
         SPEC.child("loadBalancerClass").invalid(
             errors,
             spec.at("loadBalancerClass").clone(),
@@ -122,18 +154,34 @@ fn list(spec: &Value, old: &Value, field: &str, errors: &mut ErrorList) {
     let list = SPEC.child(field);
     let shown = || Value::Array(now.to_vec());
     if now.is_empty() && !before.is_empty() {
-        let word = if field == "clusterIPs" { "clusterIP" } else { "ipFamily" };
-        return list.index(0).invalid(errors, shown(), &format!("primary {word} can not be unset"));
+        let word = if field == "clusterIPs" {
+            "clusterIP"
+        } else {
+            "ipFamily"
+        };
+        return list
+            .index(0)
+            .invalid(errors, shown(), &format!("primary {word} can not be unset"));
     }
-    let fixed = if now.len() == before.len() { before.len() } else { before.len().min(1) };
+    let fixed = if now.len() == before.len() {
+        before.len()
+    } else {
+        before.len().min(1)
+    };
     for (i, (now, before)) in now.iter().zip(before).enumerate().take(fixed) {
         if now != before {
-            list.index(i).invalid(errors, shown(), "may not change once set");
+            list.index(i)
+                .invalid(errors, shown(), "may not change once set");
         }
     }
     if before.len() > now.len() && spec.text("ipFamilyPolicy") != "SingleStack" {
-        let word = if field == "clusterIPs" { "clusterIP" } else { "ipFamily" };
+        let word = if field == "clusterIPs" {
+            "clusterIP"
+        } else {
+            "ipFamily"
+        };
         let detail = format!("must be set to 'SingleStack' when releasing the secondary {word}");
-        SPEC.child("ipFamilyPolicy").invalid(errors, spec.at("ipFamilyPolicy").clone(), &detail);
+        SPEC.child("ipFamilyPolicy")
+            .invalid(errors, spec.at("ipFamilyPolicy").clone(), &detail);
     }
 }
