@@ -42,6 +42,12 @@ pub enum ContainerdError {
         /// The end of its log.
         log: String,
     },
+    /// It runs without its CRI plugin.
+    #[error("containerd runs, but its CRI plugin did not load: {log}")]
+    NoCri {
+        /// The end of its log.
+        log: String,
+    },
     /// It runs and does not answer.
     #[error("containerd (process {pid}) does not answer on {} within {seconds} s: {log}", socket.display())]
     Silent {

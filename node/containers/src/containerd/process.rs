@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use minicloud_cri::ErrorKind;
 use rustix::process::{Pid, Signal};
 use tokio::net::UnixStream;
 
@@ -129,13 +130,23 @@ pub(super) async fn ready(
     let client = minicloud_cri::Client::new(&config.socket());
     let deadline = Instant::now() + patience;
     let answers = async {
-        // The file appears before CRI answers; asking earlier only costs.
-        while !config.socket().exists() || client.version().await.is_err() {
+        loop {
+            // The file appears before CRI answers; asking earlier only costs.
+            if config.socket().exists() {
+                match client.version().await {
+                    Ok(_) => return Ok(()),
+                    // All services are there before the first answer: this one did not load, and will not.
+                    Err(error) if error.kind == ErrorKind::Unimplemented => {
+                        return Err(ContainerdError::NoCri { log: end_of_log(&config.log_file) });
+                    }
+                    Err(_) => {}
+                }
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
-        () = answers => Ok(()),
+        answered = answers => answered,
         () = process.ended() => Err(ContainerdError::Ended { log: end_of_log(&config.log_file) }),
         () = tokio::time::sleep_until(deadline.into()) => Err(ContainerdError::Silent {
             pid: process.pid(),

@@ -49,8 +49,6 @@ const DISABLED: &[&str] = &[
     "io.containerd.snapshotter.v1.zfs",
     // Looks at every container each 10 s for a label that nobody sets.
     "io.containerd.internal.v1.restart",
-    // The runtime of containerd 1.0.
-    "io.containerd.runtime.v1.linux",
     "io.containerd.tracing.processor.v1.otlp",
 ];
 

@@ -1,0 +1,67 @@
+//! Neither the death of containerd nor that of this process touches a container.
+
+use std::time::Duration;
+
+use minicloud_agent::runtime::{ContainerState, PodChange, PodRuntime};
+use rustix::process::{Pid, Signal};
+
+use crate::site::{Site, eventually, launch, observed, script, shell};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_outlive_containerd_and_us() {
+    let site = Site::new();
+    let runtime = site.start_with_image().await;
+    let mut changes = runtime.changes();
+    let sandbox = site.sandbox("steady");
+    let sandbox_id = runtime.run_sandbox(&sandbox).await.unwrap();
+    let text = "echo started >> /tmp/starts; while :; do sleep 1; done";
+    let container = script(&runtime, &sandbox, "app", text).await;
+    let id = launch(&runtime, &sandbox_id, &sandbox, &container).await;
+    let before = observed(&runtime, &sandbox, &id).await;
+
+    // containerd is killed, and comes back under supervision.
+    let first = site.containerd_pid();
+    rustix::process::kill_process(Pid::from_raw(first).unwrap(), Signal::KILL).unwrap();
+    eventually("another containerd answers", || async {
+        (site.containerd_pid() != first && runtime.status().await.is_ok()).then_some(())
+    })
+    .await;
+    assert_eq!(observed(&runtime, &sandbox, &id).await.state, before.state);
+    assert_eq!(shell(&runtime, &id, "cat /tmp/starts").await, "started");
+    let told = tokio::time::timeout(Duration::from_secs(10), async {
+        while changes.recv().await.unwrap() != PodChange::All {}
+    });
+    told.await.expect("the agent is told to look at everything");
+
+    // Events flow again.
+    let brief = script(&runtime, &sandbox, "brief", "exit 0").await;
+    launch(&runtime, &sandbox_id, &sandbox, &brief).await;
+    let told = tokio::time::timeout(Duration::from_secs(10), async {
+        while changes.recv().await.unwrap() != PodChange::Pod(sandbox.uid.clone()) {}
+    });
+    told.await.expect("the exit is told");
+
+    // The runtime goes, containerd stays, the next one adopts it.
+    let second = site.containerd_pid();
+    drop(runtime);
+    let runtime = site.start().await;
+    assert_eq!(site.containerd_pid(), second);
+    let after = observed(&runtime, &sandbox, &id).await;
+    assert!(matches!(after.state, ContainerState::Running { .. }));
+    assert_eq!(after.state, before.state);
+
+    // Even without its pid file, by its socket; another configuration restarts it.
+    std::fs::remove_file(site.containerd().state.join("containerd.pid")).unwrap();
+    drop(runtime);
+    let runtime = site.start().await;
+    assert!(!site.containerd().state.join("containerd.pid").exists());
+    drop(runtime);
+    std::fs::write(site.containerd().config_file(), "version = 2\n").unwrap();
+    let runtime = site.start().await;
+    assert_ne!(site.containerd_pid(), second);
+    assert_eq!(observed(&runtime, &sandbox, &id).await.state, before.state);
+    assert_eq!(shell(&runtime, &id, "cat /tmp/starts").await, "started");
+
+    // Reset finds the running pod and takes it away.
+    site.finish(runtime).await;
+}
