@@ -22,9 +22,7 @@ pub async fn prepare(config: &Config) -> anyhow::Result<()> {
         )
         .await?;
     }
-    if !Path::new("/sys/class/net").join(BRIDGE).exists()
-        && run("ip", &format!("link show {BRIDGE}")).await.is_err()
-    {
+    if run("ip", &format!("link show {BRIDGE}")).await.is_err() {
         run("ip", &format!("link add {BRIDGE} type bridge")).await?;
     }
     let gateway = config.gateway();

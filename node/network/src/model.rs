@@ -202,7 +202,12 @@ impl From<&EndpointSlice> for SliceRecord {
                     Some((p.name.clone().unwrap_or_default(), protocol, port(p.port?)?))
                 })
                 .collect(),
-            endpoints: slice.endpoints.iter().flatten().flat_map(endpoint).collect(),
+            endpoints: slice
+                .endpoints
+                .iter()
+                .flatten()
+                .flat_map(endpoint)
+                .collect(),
         }
     }
 }

@@ -1,0 +1,246 @@
+//! The control plane: keys, store, API server, controllers, scheduler, listener, each with an identity of its own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use minicloud_api::part::Shutdown;
+use minicloud_apiserver::ApiServer;
+use minicloud_auth::pki::{CertSpec, Pki, ServerNames, ServingCert, client_config, server_config};
+use minicloud_auth::token::{ServiceAccountTokens, default_issuer};
+use minicloud_store::Store;
+
+use super::{Parts, any, listen};
+use crate::identities::{self, Identities};
+use crate::settings::Settings;
+
+/// How often certificates are looked at for renewal.
+const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// The running control plane, as the node needs it.
+pub struct Control {
+    /// The state, to be closed last.
+    pub store: Store,
+    /// The certificate authority.
+    pub pki: Arc<Pki>,
+    /// Clients by identity.
+    pub identities: Identities,
+    /// The names and addresses in serving certificates.
+    pub names: ServerNames,
+}
+
+/// Starts the control plane; returns when the API answers.
+///
+/// # Errors
+/// When a key, the store or a port cannot be had.
+pub async fn start(
+    settings: &Settings,
+    node_ip: Ipv4Addr,
+    parts: &mut Parts,
+) -> anyhow::Result<Control> {
+    let pki = Arc::new(
+        Pki::open(settings.pki_dir(), Timestamp::now())
+            .context("cannot use the certificate authority")?,
+    );
+    let names = server_names(settings, node_ip);
+    let serving_spec = CertSpec::api_server(&names);
+    let serving = ServingCert::new(&pki.ensure("api-server", &serving_spec, Timestamp::now())?)?;
+    identities::write_admin_kubeconfig(settings, &pki)?;
+    let identities = Identities::new(pki.clone(), settings.api_port);
+
+    let store_dir = settings.store_dir();
+    let store = tokio::task::spawn_blocking(move || {
+        Store::open(store_dir, minicloud_store::Options::default())
+    })
+    .await?
+    .context("cannot open the state")?;
+
+    api_server(
+        settings,
+        node_ip,
+        &pki,
+        serving.clone(),
+        store.clone(),
+        parts,
+    )
+    .await?;
+    crate::server::ensure::cluster_objects(&identities, settings)
+        .await
+        .context("cannot make the cluster's own objects")?;
+    controllers(settings, &pki, &identities, parts)?;
+    listener(settings, &pki, &identities, serving.clone(), parts)?;
+    let renewal = Renewal {
+        settings: settings.clone(),
+        pki: pki.clone(),
+        serving,
+        spec: serving_spec,
+    };
+    parts.spawn("certificate renewal", |shutdown| renewal.run(shutdown));
+    Ok(Control {
+        store,
+        pki,
+        identities,
+        names,
+    })
+}
+
+fn server_names(settings: &Settings, node_ip: Ipv4Addr) -> ServerNames {
+    let (addresses, extra_names): (Vec<_>, Vec<_>) = settings
+        .tls_san
+        .iter()
+        .cloned()
+        .partition(|name| name.parse::<IpAddr>().is_ok());
+    let mut advertise_addresses = vec![any(node_ip)];
+    advertise_addresses.extend(super::host_addresses());
+    advertise_addresses.extend(addresses.iter().filter_map(|a| a.parse::<IpAddr>().ok()));
+    advertise_addresses.sort();
+    advertise_addresses.dedup();
+    ServerNames {
+        hostname: crate::settings::hostname(),
+        cluster_domain: settings.cluster_domain.clone(),
+        service_ip: settings.service_cidr.hosts().next().map(any),
+        advertise_addresses,
+        extra_names,
+    }
+}
+
+async fn api_server(
+    settings: &Settings,
+    node_ip: Ipv4Addr,
+    pki: &Pki,
+    serving: Arc<ServingCert>,
+    store: Store,
+    parts: &mut Parts,
+) -> anyhow::Result<()> {
+    let ca_pem = pki.ca_pem();
+    let agent_identity = pki.ensure(
+        "api-server-to-agent",
+        &CertSpec::kubelet_client(),
+        Timestamp::now(),
+    )?;
+    let tokens = ServiceAccountTokens::open(
+        settings.pki_dir(),
+        &default_issuer(&settings.cluster_domain),
+        Timestamp::now(),
+    )?;
+    let config = minicloud_apiserver::Config {
+        listen: listen(settings, settings.api_port),
+        advertise: SocketAddr::new(any(node_ip), settings.api_port),
+        tls: server_config(serving, &ca_pem, false, &["h2", "http/1.1"])?,
+        // Upgraded streams are HTTP/1.1.
+        agent_tls: Some(client_config(
+            &ca_pem,
+            Some(&agent_identity),
+            &["http/1.1"],
+        )?),
+        client_ca_pem: ca_pem,
+        tokens: Arc::new(tokens),
+        service_range: settings.service_cidr.to_string().parse()?,
+        node_ports: settings.node_port_range.0..=settings.node_port_range.1,
+        cluster_domain: settings.cluster_domain.clone(),
+        limits: minicloud_apiserver::Limits::default(),
+    };
+    let port = settings.api_port;
+    let running = ApiServer::start(config, store, parts.shutdown.clone())
+        .await
+        .with_context(|| format!("the Kubernetes API cannot start on port {port}"))?;
+    parts.spawn("API server", |_| async move {
+        running.wait().await;
+        Ok(())
+    });
+    Ok(())
+}
+
+fn controllers(
+    settings: &Settings,
+    pki: &Pki,
+    identities: &Identities,
+    parts: &mut Parts,
+) -> anyhow::Result<()> {
+    let scheduler = minicloud_scheduler::Config {
+        client: identities.client(&CertSpec::scheduler())?,
+        scheduler_name: "default-scheduler".into(),
+    };
+    parts.spawn("scheduler", |shutdown| {
+        minicloud_scheduler::run(scheduler, shutdown)
+    });
+    let manager = identities.client(&CertSpec::controller_manager())?;
+    let by_name = identities.clone();
+    let config = minicloud_controllers::Config {
+        client: Arc::new(move |name| {
+            if name == "system:kube-controller-manager" {
+                return manager.clone();
+            }
+            by_name.client(&CertSpec::controller(name)).unwrap_or_else(|error| {
+                // Issuing worked for the manager a moment ago; its rights are a superset for reading.
+                tracing::error!(%error, controller = name, "no identity of its own; the manager's is used");
+                manager.clone()
+            })
+        }),
+        root_ca_pem: pki.ca_pem(),
+        storage_dir: settings.volumes_dir(),
+    };
+    parts.spawn("controllers", |shutdown| {
+        minicloud_controllers::run(config, shutdown)
+    });
+    Ok(())
+}
+
+fn listener(
+    settings: &Settings,
+    pki: &Pki,
+    identities: &Identities,
+    serving: Arc<ServingCert>,
+    parts: &mut Parts,
+) -> anyhow::Result<()> {
+    let client = identities.client(&CertSpec::listener())?;
+    let config = minicloud_listener::Config {
+        addresses: vec![listen(settings, settings.listener_port)],
+        tls: server_config(serving, &pki.ca_pem(), false, &["h2", "http/1.1"])?,
+        version: super::VERSION.into(),
+        limits: minicloud_listener::Limits::default(),
+    };
+    let status = minicloud_listener::status::part(client.clone(), super::VERSION);
+    parts.spawn("listener", |shutdown| async move {
+        minicloud_listener::run(config, client, vec![status], shutdown)
+            .await
+            .map_err(Into::into)
+    });
+    Ok(())
+}
+
+/// Renews the certificates on disk and swaps them in without a restart.
+struct Renewal {
+    settings: Settings,
+    pki: Arc<Pki>,
+    serving: Arc<ServingCert>,
+    spec: CertSpec,
+}
+
+impl Renewal {
+    async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(RENEWAL) => {}
+                () = shutdown.wait() => return Ok(()),
+            }
+            if let Err(error) = self.renew() {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "certificates could not be renewed; tried again in an hour"
+                );
+            }
+        }
+    }
+
+    fn renew(&self) -> anyhow::Result<()> {
+        self.serving.replace(
+            &self
+                .pki
+                .ensure("api-server", &self.spec, Timestamp::now())?,
+        )?;
+        identities::write_admin_kubeconfig(&self.settings, &self.pki)
+    }
+}

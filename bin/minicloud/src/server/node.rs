@@ -1,0 +1,132 @@
+//! The node on this machine: containers, agent, network, volumes. It reaches the API like any other node's would.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use minicloud_agent::Agent;
+use minicloud_agent::config::ServerTls;
+use minicloud_auth::pki::CertSpec;
+use minicloud_containers::config::{Containerd, Engine};
+
+use super::control::Control;
+use super::{Parts, any, listen};
+use crate::settings::Settings;
+
+/// The cgroup below which all pods are.
+pub const CGROUP_PARENT: &str = "/minicloud";
+
+/// The network's settings.
+pub fn network_config(settings: &Settings, node_ip: Ipv4Addr) -> minicloud_network::Config {
+    minicloud_network::Config {
+        node_name: settings.node_name.clone(),
+        node_ip,
+        pod_cidr: settings.pod_cidr,
+        node_pod_cidr: settings.node_pod_cidr(),
+        service_cidr: settings.service_cidr,
+        cluster_dns: settings.cluster_dns,
+        cluster_domain: settings.cluster_domain.clone(),
+        cni_conf_dir: match settings.container_runtime_endpoint {
+            // A runtime of somebody else's reads the host's usual folder.
+            Some(_) => PathBuf::from("/etc/cni/net.d"),
+            None => settings.cni_conf_dir(),
+        },
+        cni_data_dir: settings.data_dir.join("cni/addresses"),
+        resolv_conf: settings.resolv_conf.clone(),
+    }
+}
+
+/// The container engine's settings.
+pub fn engine(settings: &Settings) -> Engine {
+    match &settings.container_runtime_endpoint {
+        None => Engine::Supervised(Containerd::new(
+            &settings.data_dir,
+            &settings.run_dir,
+            &settings.cni_conf_dir(),
+        )),
+        Some(socket) => Engine::Endpoint {
+            socket: socket.clone(),
+            root: PathBuf::from("/var/lib/containerd"),
+        },
+    }
+}
+
+fn containers_config(settings: &Settings) -> minicloud_containers::Config {
+    minicloud_containers::Config {
+        engine: engine(settings),
+        cgroup_parent: CGROUP_PARENT.into(),
+        logs: minicloud_containers::config::LogRotation::default(),
+        image_collection: minicloud_containers::config::ImageCollection::default(),
+    }
+}
+
+/// Starts the node's parts.
+///
+/// # Errors
+/// When an identity cannot be issued.
+pub fn start(
+    settings: &Settings,
+    node_ip: Ipv4Addr,
+    network: minicloud_network::Config,
+    control: &Control,
+    parts: &mut Parts,
+) -> anyhow::Result<()> {
+    let proxy = control.identities.client(&CertSpec::service_proxy())?;
+    parts.spawn("network", |shutdown| {
+        minicloud_network::run(network, proxy, shutdown)
+    });
+
+    let client = control
+        .identities
+        .client(&CertSpec::node(&settings.node_name))?;
+    let provisioner = (
+        client.clone(),
+        settings.node_name.clone(),
+        settings.volumes_dir(),
+    );
+    parts.spawn("volumes", |shutdown| {
+        let (client, name, dir) = provisioner;
+        minicloud_controllers::run_node_provisioner(client, name, dir, shutdown)
+    });
+
+    let agent = agent_config(settings, node_ip, control)?;
+    let containers = containers_config(settings);
+    parts.spawn("agent", |mut shutdown| async move {
+        let runtime = tokio::select! {
+            runtime = minicloud_containers::Runtime::start(containers) => runtime.context("cannot run containers")?,
+            () = shutdown.wait() => return Ok(()),
+        };
+        Agent::new(agent, Arc::new(runtime), client).run(shutdown).await
+    });
+    Ok(())
+}
+
+fn agent_config(
+    settings: &Settings,
+    node_ip: Ipv4Addr,
+    control: &Control,
+) -> anyhow::Result<minicloud_agent::config::Config> {
+    let spec = CertSpec::agent_server(&settings.node_name, &control.names);
+    let identity = control.pki.ensure("agent", &spec, Timestamp::now())?;
+    let tls = ServerTls {
+        certificate: identity.cert_pem.clone(),
+        key: identity.key_pem.clone(),
+        client_ca: control.pki.ca_pem(),
+        allowed_names: vec![CertSpec::kubelet_client().common_name],
+        allowed_groups: Vec::new(),
+    };
+    let mut config = minicloud_agent::config::Config::new(&settings.node_name, tls);
+    config.addresses = vec![any(node_ip)];
+    config.data_dir = settings.data_dir.join("agent");
+    config.run_dir = settings.run_dir.join("agent");
+    config.log_dir = settings.pod_logs_dir();
+    config.cluster_dns = vec![settings.cluster_dns.to_string()];
+    config.cluster_domain = settings.cluster_domain.clone();
+    config.resolv_conf = settings.resolv_conf.clone();
+    config.max_pods = settings.max_pods;
+    config.pod_cidr = Some(settings.node_pod_cidr().to_string());
+    config.listen = listen(settings, settings.agent_port);
+    Ok(config)
+}

@@ -1,0 +1,248 @@
+//! One `minicloud server` and the ways to use and to hurt it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::netns::Netns;
+use crate::programs::{self, run};
+
+/// A cluster of one machine.
+pub struct Cluster {
+    netns: Netns,
+    dir: tempfile::TempDir,
+    server: Option<Child>,
+    extra: Vec<String>,
+}
+
+/// How long a server may take to be ready in a test: debug builds on a busy machine.
+const START: Duration = Duration::from_secs(90);
+
+impl Cluster {
+    /// Starts a server and waits until its node is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready; its log is in the message.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// [`Cluster::start`] with further arguments.
+    pub fn start_with(extra: &[&str]) -> Self {
+        let mut cluster =
+            Self::prepare(extra).unwrap_or_else(|e| panic!("cannot prepare a cluster: {e:#}"));
+        cluster.start_server();
+        cluster.wait_ready();
+        cluster
+    }
+
+    fn prepare(extra: &[&str]) -> anyhow::Result<Self> {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "these tests need root"
+        );
+        // A short path: sockets have room for 107 bytes.
+        let dir = tempfile::Builder::new().prefix("mct-").tempdir_in("/tmp")?;
+        let extra = extra.iter().map(|a| (*a).to_owned()).collect();
+        Ok(Self {
+            netns: Netns::new()?,
+            dir,
+            server: None,
+            extra,
+        })
+    }
+
+    /// Where the cluster keeps its data.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn settings(&self) -> Vec<String> {
+        let run_dir = self.dir.path().join("run");
+        vec![
+            "--data-dir".into(),
+            self.data_dir().display().to_string(),
+            "--run-dir".into(),
+            run_dir.display().to_string(),
+            "--node-name".into(),
+            "edge-1".into(),
+        ]
+    }
+
+    /// A program that will run in the cluster's network.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = self.netns.command(program);
+        command
+            .env("KUBECONFIG", self.kubeconfig())
+            // kubectl caches discovery below HOME; a cluster must not see another's.
+            .env("HOME", self.dir.path());
+        command
+    }
+
+    /// The program itself with a subcommand and this cluster's settings.
+    pub fn minicloud(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(programs::minicloud());
+        command.args(arguments).args(self.settings());
+        command
+    }
+
+    /// kubectl with these words.
+    pub fn kubectl(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(programs::kubectl());
+        command.args(arguments);
+        command
+    }
+
+    /// What kubectl prints for words separated by spaces.
+    ///
+    /// # Errors
+    /// When kubectl fails; with what it said.
+    pub fn try_k(&self, words: &str) -> anyhow::Result<String> {
+        run(&mut self.kubectl(&words.split_whitespace().collect::<Vec<_>>()))
+    }
+
+    /// [`Cluster::try_k`] for what must work.
+    ///
+    /// # Panics
+    /// When kubectl fails.
+    pub fn k(&self, words: &str) -> String {
+        self.try_k(words).unwrap_or_else(|e| panic!("{e:#}"))
+    }
+
+    /// `kubectl apply` of a manifest given as text.
+    ///
+    /// # Panics
+    /// When kubectl fails.
+    pub fn apply(&self, manifest: &str) -> String {
+        let file = self.dir.path().join("manifest.yaml");
+        std::fs::write(&file, manifest).unwrap_or_else(|e| panic!("{e}"));
+        self.k(&format!("apply -f {}", file.display()))
+    }
+
+    /// The administrator's credentials.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("admin.kubeconfig")
+    }
+
+    /// Where the server logs.
+    pub fn log_file(&self) -> PathBuf {
+        self.dir.path().join("server.log")
+    }
+
+    /// A folder for the test's own files.
+    pub fn scratch(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The end of the server's log.
+    pub fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(60).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Starts the server's process without waiting for it.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn start_server(&mut self) {
+        let spawn = || -> anyhow::Result<Child> {
+            let log = File::options()
+                .create(true)
+                .append(true)
+                .open(self.log_file())?;
+            let mut command = self.minicloud(&["server"]);
+            command
+                .args(&self.extra)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log);
+            command.spawn().context("cannot start the server")
+        };
+        self.server = Some(spawn().unwrap_or_else(|e| panic!("{e:#}")));
+    }
+
+    /// Waits until the node is ready.
+    ///
+    /// # Panics
+    /// When the server ends or is not ready in time.
+    pub fn wait_ready(&mut self) {
+        let deadline = Instant::now() + START;
+        loop {
+            if let Some(status) = self
+                .server
+                .as_mut()
+                .and_then(|s| s.try_wait().ok().flatten())
+            {
+                panic!("the server ended ({status}):\n{}", self.log());
+            }
+            let ready = self.try_k(
+                "get node edge-1 -o jsonpath={.status.conditions[?(@.type==\"Ready\")].status}",
+            );
+            match ready {
+                Ok(text) if text == "True" => return,
+                other if Instant::now() > deadline => {
+                    panic!("the node is not ready: {other:?}\n{}", self.log());
+                }
+                _ => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// The server's process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn server_pid(&self) -> u32 {
+        // nsenter replaces itself by the program, so the child is the server.
+        self.server
+            .as_ref()
+            .map(Child::id)
+            .unwrap_or_else(|| panic!("the server does not run"))
+    }
+
+    /// Ends the server at once, as a crash would, and waits for its end.
+    pub fn kill_server(&mut self) {
+        self.end_server(Signal::KILL);
+    }
+
+    /// Asks the server to end, and waits for its end.
+    pub fn stop_server(&mut self) {
+        self.end_server(Signal::TERM);
+    }
+
+    fn end_server(&mut self, signal: Signal) {
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        if let Some(pid) = i32::try_from(server.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+        let _ = server.wait();
+    }
+
+    /// Imports an image archive.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn import(&self, archive: &Path) {
+        run(&mut self.minicloud(&["image", "import", &archive.display().to_string()]))
+            .unwrap_or_else(|e| panic!("{e:#}"));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log());
+        }
+        self.end_server(Signal::TERM);
+        if let Err(error) = run(&mut self.minicloud(&["reset", "--data", "--yes"])) {
+            eprintln!("the cluster could not be removed whole: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Images for tests, built from what the machine has.
+
+use std::path::{Path, PathBuf};
+
+use minicloud_images::recipe::{FileRule, ImageConfig, Recipe};
+use minicloud_images::{BuildOptions, build::build_recipe};
+
+/// The name of [`busybox`].
+pub const BUSYBOX: &str = "minicloud.local/busybox:1";
+
+/// An archive of an image with busybox (Debian's `busybox-static`) and its applets.
+///
+/// # Panics
+/// When busybox is not installed.
+pub fn busybox(folder: &Path) -> PathBuf {
+    let binary = ["/bin/busybox", "/usr/bin/busybox"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|p| p.is_file());
+    let binary = binary.unwrap_or_else(|| panic!("install busybox-static"));
+    let root = folder.join("busybox");
+    let write = || -> anyhow::Result<PathBuf> {
+        for dir in ["bin", "tmp", "etc", "root", "dev", "proc", "sys", "www"] {
+            std::fs::create_dir_all(root.join(dir))?;
+        }
+        let applets = crate::programs::run(std::process::Command::new(&binary).arg("--list"))?;
+        for applet in applets.lines().filter(|a| *a != "busybox") {
+            let link = root.join("bin").join(applet);
+            if !link.exists() {
+                std::os::unix::fs::symlink("busybox", link)?;
+            }
+        }
+        std::fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n",
+        )?;
+        std::fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\n")?;
+        let recipe = Recipe {
+            image: BUSYBOX.into(),
+            folder: Some(root.clone()),
+            files: vec![FileRule {
+                from: binary.clone(),
+                to: "/bin/busybox".into(),
+                mode: Some("755".into()),
+                owner: (0, 0),
+            }],
+            config: ImageConfig {
+                cmd: vec!["/bin/sh".into()],
+                ..ImageConfig::default()
+            },
+            ..Recipe::default()
+        };
+        let options = BuildOptions {
+            cache: folder.join("images"),
+            fresh: false,
+        };
+        Ok(build_recipe(&recipe, folder, &options, &|_| ())?.archive)
+    };
+    write().unwrap_or_else(|e| panic!("cannot build busybox's image: {e:#}"))
+}

@@ -1,0 +1,53 @@
+//! Running programs, with errors that hold what they said.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, bail};
+
+/// Runs to the end; fails unless it succeeded. Returns what it printed.
+pub fn run(command: &mut Command) -> anyhow::Result<String> {
+    let output = output(command)?;
+    if !output.status.success() {
+        bail!(
+            "{:?} failed ({}): {}{}",
+            command,
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs to the end, however that is.
+pub fn output(command: &mut Command) -> anyhow::Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))
+}
+
+/// kubectl, as `cargo xtask` found it.
+pub fn kubectl() -> PathBuf {
+    std::env::var_os("MINICLOUD_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from)
+}
+
+/// A Python with the official Kubernetes client, as `cargo xtask` made it.
+pub fn python() -> PathBuf {
+    std::env::var_os("MINICLOUD_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
+}
+
+/// The program under test, as `cargo xtask` built it: beside this test's own folder.
+pub fn minicloud() -> PathBuf {
+    if let Some(path) = std::env::var_os("MINICLOUD_BIN") {
+        return path.into();
+    }
+    let exe = std::env::current_exe().unwrap_or_default();
+    let found = exe
+        .ancestors()
+        .skip(1)
+        .map(|dir| dir.join("minicloud"))
+        .find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("build it first: cargo build --package minicloud"))
+}
