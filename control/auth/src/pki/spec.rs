@@ -48,6 +48,8 @@ pub struct ServerNames {
 }
 
 const YEAR_DAYS: u32 = 365;
+/// More than the CA lasts, which bounds it.
+const AS_LONG_AS_THE_CA_DAYS: u32 = 3650;
 
 impl CertSpec {
     /// A client certificate for any user and groups, one year.
@@ -62,6 +64,16 @@ impl CertSpec {
             dns_names: Vec::new(),
             addresses: Vec::new(),
             lifetime_days: YEAR_DAYS,
+        }
+    }
+
+    /// The same for a key that stays in this process's memory: it cannot be stolen from a disk, and a client that was made
+    /// from it cannot be renewed, so it lasts as long as the CA.
+    #[must_use]
+    pub fn in_memory(self) -> Self {
+        Self {
+            lifetime_days: AS_LONG_AS_THE_CA_DAYS,
+            ..self
         }
     }
 

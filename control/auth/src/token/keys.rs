@@ -1,7 +1,7 @@
 //! The keys of service-account tokens: one signs, all verify.
 //!
-//! `DIR/signing.key` signs. To change keys, rename it to any other `*.key` in the folder and restart: a new one is made and
-//! the old one goes on verifying until it is deleted.
+//! `DIR/service-account.key` signs. To change keys, rename it to `service-account-ANYTHING.key` and restart: a new one is
+//! made, and the old one goes on verifying until it is deleted.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ const MAX_KEYS: usize = 16;
 impl Keys {
     pub(crate) fn open(dir: &Path) -> Result<Self, PkiError> {
         files::create_private_dir(dir)?;
-        let path = dir.join("signing.key");
+        let path = dir.join("service-account.key");
         let signing = match files::read(&path)? {
             Some(pem) => parse(&path, &pem)?,
             None => {
@@ -53,7 +53,7 @@ impl Keys {
         })?;
         let mut others: Vec<_> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|other| *other != path && other.extension().is_some_and(|e| e == "key"))
+            .filter(|other| *other != path && is_ours(other))
             .collect();
         others.sort();
         for other in others.iter().take(MAX_KEYS - 1) {
@@ -96,6 +96,12 @@ impl Keys {
         });
         keys.collect()
     }
+}
+
+/// The folder may hold other keys, such as the CA's.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("service-account-") && name.ends_with(".key")
 }
 
 fn parse(path: &Path, pem: &str) -> Result<KeyPair, PkiError> {

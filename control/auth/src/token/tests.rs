@@ -18,10 +18,12 @@ impl BoundObjects for Nothing {
     }
 }
 
-/// Objects by kind and `namespace/name`.
-struct Some_(HashMap<(BoundKind, &'static str), Found>);
+type Objects = HashMap<(BoundKind, &'static str), Found>;
 
-impl BoundObjects for Some_ {
+/// Objects by kind and `namespace/name`.
+struct Stored(Objects);
+
+impl BoundObjects for Stored {
     fn find(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<Found> {
         let path = format!("{namespace}/{name}");
         self.0
@@ -71,7 +73,7 @@ fn spec(tokens: &ServiceAccountTokens) -> TokenSpec {
     }
 }
 
-fn all() -> HashMap<(BoundKind, &'static str), Found> {
+fn all() -> Objects {
     HashMap::from([
         ((BoundKind::ServiceAccount, "web/app"), found("app")),
         ((BoundKind::Pod, "web/app-1"), found("app-1")),
@@ -86,7 +88,7 @@ fn a_token_names_its_account() {
     let issued = tokens.issue(&spec(&tokens), at(NOW)).unwrap();
     assert!(!format!("{issued:?}{tokens:?}").contains(&issued.token));
     let verified = tokens
-        .verify(&issued.token, &[], &Some_(all()), at(NOW))
+        .verify(&issued.token, &[], &Stored(all()), at(NOW))
         .unwrap();
     assert_eq!(verified.expires_at, at(NOW + 3600));
     assert_eq!(
@@ -133,15 +135,15 @@ fn time_audience_and_objects_are_checked_at_every_use() {
     let check = |spec: &TokenSpec,
                  now: i64,
                  audiences: &[&str],
-                 change: &dyn Fn(&mut HashMap<(BoundKind, &'static str), Found>),
+                 change: &dyn Fn(&mut Objects),
                  expected: &str| {
         let token = tokens.issue(spec, at(NOW)).unwrap().token;
         let audiences: Vec<String> = audiences.iter().map(|a| (*a).to_owned()).collect();
         // Once with everything well, so that the second answer does not come from what was remembered.
-        let _ = tokens.verify(&token, &audiences, &Some_(all()), at(NOW));
+        let _ = tokens.verify(&token, &audiences, &Stored(all()), at(NOW));
         let mut objects = all();
         change(&mut objects);
-        let got = match tokens.verify(&token, &audiences, &Some_(objects), at(now)) {
+        let got = match tokens.verify(&token, &audiences, &Stored(objects), at(now)) {
             Ok(verified) => format!("ok {}", verified.audiences.len()),
             Err(error) => error.to_string(),
         };
@@ -176,9 +178,7 @@ fn time_audience_and_objects_are_checked_at_every_use() {
         r#"token audiences ["vault", "other"] is invalid for the target audiences ["https://kubernetes.default.svc.cluster.local"]"#,
     );
     let invalid = |what: &str| format!("service account token has been invalidated: its {what}");
-    let gone = |key| {
-        move |objects: &mut HashMap<(BoundKind, &'static str), Found>| drop(objects.remove(&key))
-    };
+    let gone = |key| move |objects: &mut Objects| drop(objects.remove(&key));
     check(
         &own,
         NOW,
@@ -237,7 +237,7 @@ fn time_audience_and_objects_are_checked_at_every_use() {
 fn tampered_tokens_are_refused() {
     let (_dir, tokens) = tokens();
     let good = tokens.issue(&spec(&tokens), at(NOW)).unwrap().token;
-    let objects = Some_(all());
+    let objects = Stored(all());
     let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let [header, claims, signature]: [&str; 3] =
         good.split('.').collect::<Vec<_>>().try_into().unwrap();
@@ -283,9 +283,13 @@ fn keys_rotate_and_are_published() {
     let (dir, tokens) = tokens();
     let folder = dir.path().join("sa");
     let token = tokens.issue(&spec(&tokens), at(NOW)).unwrap().token;
-    std::fs::rename(folder.join("signing.key"), folder.join("2027.key")).unwrap();
+    std::fs::rename(
+        folder.join("service-account.key"),
+        folder.join("service-account-2027.key"),
+    )
+    .unwrap();
     let rotated = ServiceAccountTokens::open(&folder, tokens.issuer(), &[]).unwrap();
-    assert!(rotated.verify(&token, &[], &Some_(all()), at(NOW)).is_ok());
+    assert!(rotated.verify(&token, &[], &Stored(all()), at(NOW)).is_ok());
     let jwks = rotated.jwks();
     let keys = jwks["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 2);
@@ -299,15 +303,19 @@ fn keys_rotate_and_are_published() {
     validation.validate_exp = false;
     validation.set_audience(tokens.api_audiences());
     assert!(jsonwebtoken::decode::<Value>(&token, &public, &validation).is_ok());
-    std::fs::remove_file(folder.join("2027.key")).unwrap();
+    std::fs::remove_file(folder.join("service-account-2027.key")).unwrap();
     let without = ServiceAccountTokens::open(&folder, tokens.issuer(), &[]).unwrap();
-    assert!(without.verify(&token, &[], &Some_(all()), at(NOW)).is_err());
-    std::fs::write(folder.join("bad.key"), "x").unwrap();
+    assert!(
+        without
+            .verify(&token, &[], &Stored(all()), at(NOW))
+            .is_err()
+    );
+    std::fs::write(folder.join("service-account-bad.key"), "x").unwrap();
     let error = ServiceAccountTokens::open(&folder, "i", &[])
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("bad.key") && error.contains("not an ECDSA P-256"),
+        error.contains("service-account-bad.key") && error.contains("not an ECDSA P-256"),
         "{error}"
     );
     assert_eq!(
@@ -349,7 +357,7 @@ fn token_requests() {
         .verify(
             answer["status"]["token"].as_str().unwrap(),
             &[],
-            &Some_(all()),
+            &Stored(all()),
             at(NOW),
         )
         .unwrap();
@@ -454,7 +462,7 @@ fn who_a_request_is_from() {
     let pki = Pki::open(dir.path().join("pki"), at(NOW)).unwrap();
     let token = tokens.issue(&spec(&tokens), at(NOW)).unwrap().token;
     let authenticator =
-        Authenticator::new(&pki.ca_pem(), Arc::new(tokens), Arc::new(Some_(all()))).unwrap();
+        Authenticator::new(&pki.ca_pem(), Arc::new(tokens), Arc::new(Stored(all()))).unwrap();
     let admin = pki
         .issue(
             &CertSpec::client("ann", ["dev", "ops", "system:authors"]),
