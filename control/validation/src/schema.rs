@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 mod decode;
 mod probe;
+#[cfg(test)]
+mod test;
 
 pub use decode::{DecodeError, Decoded, decode};
 pub(crate) use probe::probe;

@@ -95,30 +95,20 @@ fn by_type(value: &Value, errors: &mut ErrorList) {
     };
     match value.text("type") {
         "kubernetes.io/service-account-token" => {
-            if value
-                .at("metadata")
-                .at("annotations")
-                .text(ACCOUNT)
-                .is_empty()
-            {
-                At::root("metadata")
-                    .child("annotations")
-                    .key(ACCOUNT)
-                    .required(errors, "");
+            let named = value.at("metadata").at("annotations").text(ACCOUNT);
+            if named.is_empty() {
+                let at = At::root("metadata");
+                at.child("annotations").key(ACCOUNT).required(errors, "");
             }
         }
         "kubernetes.io/dockercfg" => docker(data, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => docker(data, ".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth" => {
-            if !data.has("username") && !data.has("password") {
-                missing("username", errors);
-                missing("password", errors);
-            }
+        "kubernetes.io/basic-auth" if !data.has("username") && !data.has("password") => {
+            missing("username", errors);
+            missing("password", errors);
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.text("ssh-privatekey").is_empty() {
-                DATA.key("ssh-privatekey").required(errors, "");
-            }
+        "kubernetes.io/ssh-auth" if data.text("ssh-privatekey").is_empty() => {
+            DATA.key("ssh-privatekey").required(errors, "");
         }
         "kubernetes.io/tls" => {
             missing("tls.crt", errors);

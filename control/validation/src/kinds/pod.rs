@@ -190,7 +190,12 @@ fn check_spec(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorLis
             .child("conditionType")
             .complain(errors, name, names::qualified_name(name));
     }
-    for field in ["serviceAccountName", "nodeName", "priorityClassName"] {
+    for field in [
+        "serviceAccountName",
+        "nodeName",
+        "priorityClassName",
+        "hostnameOverride",
+    ] {
         name_if_set(spec, field, names::dns1123_subdomain, at, errors);
     }
     for field in ["hostname", "subdomain"] {

@@ -30,7 +30,22 @@ pub(super) fn pod(value: &mut Value) {
         }
     }
     pod_spec(spec);
-    value.object("status");
+    addresses(value.object("status"));
+}
+
+/// The first of the pod's addresses has a field of its own, which decides when the two differ.
+fn addresses(status: &mut Value) {
+    let one = status.text("podIP").to_owned();
+    let first = status
+        .items("podIPs")
+        .first()
+        .map_or("", |entry| entry.text("ip"))
+        .to_owned();
+    if one.is_empty() && !first.is_empty() {
+        status.put("podIP", first);
+    } else if one != first {
+        status.put("podIPs", json!([{"ip": one}]));
+    }
 }
 
 /// The template of a workload.

@@ -51,13 +51,9 @@ fn a_bare_pod_gets_all_defaults() {
                         "failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1,
                     },
                 }],
-                "dnsPolicy": "ClusterFirst", "enableServiceLinks": true, "preemptionPolicy": "PreemptLowerPriority",
-                "priority": 0, "restartPolicy": "Always", "schedulerName": "default-scheduler", "securityContext": {},
+                "dnsPolicy": "ClusterFirst", "enableServiceLinks": true,
+                "restartPolicy": "Always", "schedulerName": "default-scheduler", "securityContext": {},
                 "terminationGracePeriodSeconds": 30,
-                "tolerations": [
-                    {"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
-                    {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300},
-                ],
             },
             "status": {"phase": "Pending", "qosClass": "BestEffort"},
         })
