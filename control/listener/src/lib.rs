@@ -24,6 +24,7 @@ use std::time::Duration;
 use minicloud_api::part::{Part, Shutdown};
 
 pub use openapi::Conflict;
+pub use serve::Listener;
 
 /// What the listener needs from its host.
 pub struct Config {
@@ -94,13 +95,30 @@ pub enum ListenerError {
     Part(&'static str, &'static str),
 }
 
-/// Serves `parts` until shutdown, asking `client` who a caller is and what it may do. The client's own identity needs
-/// `create` on TokenReviews and SubjectAccessReviews (the role `system:auth-delegator`).
+/// Takes the addresses and puts the parts together; [`Listener::run`] serves. The listener asks `client` who a caller is
+/// and what it may do: the client's own identity needs `create` on TokenReviews and SubjectAccessReviews (the role
+/// `system:auth-delegator`).
+///
+/// # Errors
+/// See [`ListenerError`].
+pub async fn bind(
+    config: Config,
+    client: kube::Client,
+    parts: Vec<Part>,
+) -> Result<Listener, ListenerError> {
+    serve::bind(config, client, parts).await
+}
+
+/// [`bind`] and [`Listener::run`] in one.
+///
+/// # Errors
+/// See [`ListenerError`].
 pub async fn run(
     config: Config,
     client: kube::Client,
     parts: Vec<Part>,
     shutdown: Shutdown,
 ) -> Result<(), ListenerError> {
-    serve::run(config, client, parts, shutdown).await
+    bind(config, client, parts).await?.run(shutdown).await;
+    Ok(())
 }

@@ -131,3 +131,63 @@ fn problem_schema() -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fragment(path: &str, schema: &str, kind: &str) -> Value {
+        json!({
+            "paths": { path: { "get": { "responses": { "200": { "description": "ok" }, "403": { "description": "own" } } } } },
+            "components": { "schemas": { schema: { "type": kind } } },
+        })
+    }
+
+    #[test]
+    fn fragments_become_one_document() {
+        let (a, b) = (
+            fragment("/v1/a", "Shared", "string"),
+            fragment("/v1/b", "Shared", "string"),
+        );
+        let document = merge("1.2.3", [("a", &a), ("b", &b)]).expect("they fit");
+        assert_eq!(document["openapi"], "3.1.0");
+        assert_eq!(document["info"]["version"], "1.2.3");
+        let responses = &document["paths"]["/v1/b"]["get"]["responses"];
+        assert_eq!(responses["401"]["$ref"], "#/components/responses/Problem");
+        assert_eq!(
+            responses["403"]["description"], "own",
+            "the part's own words stay"
+        );
+        assert_eq!(
+            document["components"]["schemas"]["Shared"]["type"],
+            "string"
+        );
+        // Every reference leads somewhere, the status part's too.
+        let status = crate::status::openapi();
+        let document = merge("1", [("status", &status)]).expect("it fits");
+        let text = document.to_string();
+        for reference in text
+            .split("\"$ref\":\"#")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+        {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn conflicts_name_the_part() {
+        let (a, b) = (
+            fragment("/v1/a", "A", "string"),
+            fragment("/v1/a", "B", "string"),
+        );
+        let error = merge("1", [("a", &a), ("b", &b)]).expect_err("one path");
+        assert_eq!(
+            error.to_string(),
+            "path /v1/a is described by part \"b\" and by another one; rename one of them"
+        );
+        let b = fragment("/v1/b", "A", "object");
+        let error = merge("1", [("a", &a), ("b", &b)]).expect_err("one schema, two meanings");
+        assert_eq!(error.what, "component schemas/A");
+    }
+}

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use minicloud_api::part::{Part, Shutdown};
+use minicloud_api::part::{Part, Run, Shutdown};
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
-use crate::health::Health;
 use crate::respond::{self, Shared};
 use crate::{Config, ListenerError, openapi, supervise};
 
@@ -27,81 +26,113 @@ const MAX_HEADERS: usize = 100;
 /// After an accept that failed (no file descriptors, say): waiting is all that helps.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(
+/// A listener whose addresses are taken; see [`crate::bind`].
+pub struct Listener {
+    sockets: Vec<TcpListener>,
+    server: Server,
+    background: Vec<(&'static str, Run)>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener")
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) async fn bind(
     config: Config,
     client: kube::Client,
     parts: Vec<Part>,
-    mut shutdown: Shutdown,
-) -> Result<(), ListenerError> {
+) -> Result<Listener, ListenerError> {
     check_parts(&parts)?;
     let document = openapi::merge(
         &config.version,
         parts.iter().map(|part| (part.name, &part.openapi)),
     )?;
-    let mut listeners = Vec::new();
+    let mut sockets = Vec::new();
     for address in &config.addresses {
         let bound = TcpListener::bind(address).await;
-        listeners.push(bound.map_err(|source| ListenerError::Bind {
+        sockets.push(bound.map_err(|source| ListenerError::Bind {
             address: *address,
             source,
         })?);
     }
-    let health = Arc::new(Health::default());
     let shared = Arc::new(Shared {
         access: Access::new(client),
-        health: health.clone(),
+        health: Arc::default(),
         metrics: Default::default(),
         in_flight: Semaphore::new(config.limits.max_in_flight),
         limits: config.limits.clone(),
         openapi: serde_json::to_vec(&document).unwrap_or_default(),
         part_metrics: parts.iter().map(|part| part.metrics.clone()).collect(),
     });
-    let mut background = JoinSet::new();
-    for part in &parts {
-        if let Some(run) = part.run.clone() {
-            background.spawn(supervise::supervise(
-                part.name,
-                run,
-                health.clone(),
-                shutdown.clone(),
-            ));
-        }
-    }
-    let server = Arc::new(Server {
+    let background = parts
+        .iter()
+        .filter_map(|part| Some((part.name, part.run.clone()?)))
+        .collect();
+    let server = Server {
         router: respond::router(&shared, parts),
         shared,
         tls: TlsAcceptor::from(config.tls),
         connections: Arc::new(Semaphore::new(config.limits.max_connections)),
         graceful: GracefulShutdown::new(),
-    });
-    for address in &config.addresses {
-        tracing::info!(%address, "serving the Minicloud API");
-    }
-    let accepting = join_all(
-        listeners
-            .iter()
-            .map(|listener| server.clone().accept(listener)),
-    );
-    tokio::select! {
-        _ = accepting => {}
-        () = shutdown.wait() => {}
-    }
-    drop(listeners);
-    let grace = config.limits.grace;
-    let drain = async {
-        // All accept loops are gone, and with them all but one reference.
-        if let Ok(server) = Arc::try_unwrap(server) {
-            server.graceful.shutdown().await;
-        }
-        while background.join_next().await.is_some() {}
     };
-    if tokio::time::timeout(grace, drain).await.is_err() {
-        tracing::warn!(
-            grace_seconds = grace.as_secs(),
-            "some connections or parts did not end in time; they are cut off"
-        );
+    Ok(Listener {
+        sockets,
+        server,
+        background,
+    })
+}
+
+impl Listener {
+    /// Where it listens: what was asked for, with the real port where that was 0.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect()
     }
-    Ok(())
+
+    /// Serves, and runs the parts' background work, until shutdown; returns when what was open has ended or the grace
+    /// period is over.
+    pub async fn run(self, mut shutdown: Shutdown) {
+        for address in self.addresses() {
+            tracing::info!(%address, "serving the Minicloud API");
+        }
+        let Self {
+            sockets,
+            server,
+            background,
+        } = self;
+        let mut supervised = JoinSet::new();
+        for (name, run) in background {
+            supervised.spawn(supervise::supervise(
+                name,
+                run,
+                server.shared.health.clone(),
+                shutdown.clone(),
+            ));
+        }
+        tokio::select! {
+            _ = join_all(sockets.iter().map(|socket| server.accept(socket))) => {}
+            () = shutdown.wait() => {}
+        }
+        // New clients are refused from here on, instead of waiting in vain.
+        drop(sockets);
+        let grace = server.shared.limits.grace;
+        let drain = async {
+            server.graceful.shutdown().await;
+            while supervised.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(grace, drain).await.is_err() {
+            tracing::warn!(
+                grace_seconds = grace.as_secs(),
+                "some connections or parts did not end in time; they are cut off"
+            );
+        }
+    }
 }
 
 fn check_parts(parts: &[Part]) -> Result<(), ListenerError> {
@@ -126,7 +157,7 @@ struct Server {
 }
 
 impl Server {
-    async fn accept(self: Arc<Self>, listener: &TcpListener) {
+    async fn accept(&self, listener: &TcpListener) {
         loop {
             // Take the place first: when all are taken, clients wait in the kernel's queue instead of being turned away.
             let Ok(place) = self.connections.clone().acquire_owned().await else {

@@ -144,7 +144,7 @@ async fn answer(State(context): State<Arc<Context>>) -> Response {
     Json(&*status).into_response()
 }
 
-fn openapi() -> serde_json::Value {
+pub(crate) fn openapi() -> serde_json::Value {
     let text = || json!({ "type": "string" });
     let count = || json!({ "type": "integer", "minimum": 0 });
     let flag = || json!({ "type": "boolean" });
