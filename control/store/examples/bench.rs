@@ -46,6 +46,13 @@ async fn main() {
         assert!(store.get(&key(number)).is_some());
     })
     .await;
+    store.close().await.expect("a clean close");
+    let started = Instant::now();
+    let store = Store::open(dir.join("store"), Options::default()).expect("a store");
+    println!(
+        "open, 10,000 objects           {:>9.1} ms",
+        ms(started.elapsed())
+    );
     list(&store).await;
     watchers(&store).await;
     timed(

@@ -23,6 +23,9 @@ const APPLICATION: i64 = 0x4d43_7374;
 const WRITER_CACHE_KIB: i64 = 2_048;
 /// The same for reading history.
 const READER_CACHE_KIB: i64 = 256;
+/// After so many pages the log of SQLite goes into the database and is used again from its beginning. Overwriting it is
+/// faster than appending to it (no new blocks to allocate), so a longer one is slower, not faster.
+const CHECKPOINT_PAGES: i64 = 1_000;
 /// The log of SQLite is cut back to this once it is empty again after it had to grow larger.
 const WAL_KEEP_BYTES: i64 = 8 << 20;
 
@@ -203,6 +206,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
             }
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "journal_size_limit", WAL_KEEP_BYTES)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         }
         Ok((connection, format))
     };

@@ -4,34 +4,33 @@
 //! of a failed commit, and none above the ceiling on disk. When nothing is to be done, the thread sleeps and nothing is
 //! written.
 
+mod upkeep;
+
 use std::error::Error;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::core::Core;
-use crate::decide::{Mark, Marks, Op, Plan, decide};
+use crate::decide::{Marks, Op, Plan, decide};
 use crate::disk::{Disk, failure};
 use crate::horizon::Horizon;
 use crate::load::row_bytes;
-use crate::meta::{CEILING, COMPACTED};
+use crate::meta::CEILING;
 use crate::open::Opened;
-use crate::row::{Row, RowKind};
 use crate::{Event, EventKind, StoreError};
+use upkeep::Sweep;
 
 /// Revisions reserved at a time: that many volatile writes need one small write to disk.
 const RESERVE: u64 = 100_000;
 /// At most so much goes into one commit, so that one answer does not wait for the whole queue.
 const BATCH_WRITES: usize = 1_024;
 const BATCH_BYTES: usize = 4 << 20;
-/// How long to leave the disk alone with what can wait, after it failed.
-const RETRY: Duration = Duration::from_secs(30);
-
 /// A write that waits for its turn.
 #[derive(Debug)]
 pub(crate) struct Write {
@@ -78,24 +77,6 @@ pub(crate) struct Writer {
     sweep: Sweep,
     /// When volatile values are to be written; `None` when there are none.
     flush_at: Option<Instant>,
-}
-
-/// The removal of rows that nobody can ask for any more, step by step between the batches.
-#[derive(Debug, Default)]
-struct Sweep {
-    /// Done up to this revision. After a start, from the beginning again: that finds what a crash left.
-    done: u64,
-    to: u64,
-    /// The free pages are still to be looked at.
-    shrink: bool,
-    /// Not before, after the disk failed.
-    not_before: Option<Instant>,
-}
-
-impl Sweep {
-    fn is_due(&self, now: Instant) -> bool {
-        (self.done < self.to || self.shrink) && self.not_before.is_none_or(|at| at <= now)
-    }
 }
 
 impl Writer {
@@ -323,110 +304,6 @@ impl Writer {
         for write in writes {
             let _ = write.answer.send(Err(failure(&self.path, error)));
         }
-    }
-
-    /// Does what is due by time.
-    fn tend(&mut self, now: Instant) {
-        if self.flush_at.is_some_and(|at| at <= now)
-            && let Err(error) = self.flush(now, None)
-        {
-            tracing::warn!(
-                error = &error as &dyn Error,
-                "could not write heartbeats to disk; trying again later"
-            );
-            self.flush_at = Some(now + RETRY);
-        }
-        if let Some(due) = self.horizon.due(now) {
-            self.core.memory_mut().compact(due.revision);
-            if due.sweep {
-                self.sweep.to = self.sweep.to.max(due.revision);
-            }
-        }
-        if self.sweep.is_due(now) {
-            self.sweep.not_before = None;
-            if let Err(error) = self.sweep_step() {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    "could not compact the database; trying again later"
-                );
-                self.sweep.not_before = Some(now + RETRY);
-            }
-        }
-    }
-
-    fn sweep_step(&mut self) -> rusqlite::Result<()> {
-        if self.sweep.done < self.sweep.to {
-            self.sweep.done = self.disk.sweep(self.sweep.done, self.sweep.to)?;
-            self.sweep.shrink = self.sweep.done >= self.sweep.to;
-        } else {
-            self.sweep.shrink = self.disk.shrink()?;
-        }
-        Ok(())
-    }
-
-    fn compact(&mut self, revision: u64) -> Result<(), StoreError> {
-        let mut memory = self.core.memory_mut();
-        if revision > memory.revision() {
-            return Err(StoreError::FutureRevision {
-                requested: revision,
-                current: memory.revision(),
-            });
-        }
-        memory.compact(revision);
-        self.sweep.to = self.sweep.to.max(revision);
-        Ok(())
-    }
-
-    /// Writes the volatile values that the disk does not have, and the ceiling if it is given.
-    fn flush(&mut self, now: Instant, ceiling: Option<u64>) -> rusqlite::Result<()> {
-        let mut rows = Vec::new();
-        let mut superseded = Vec::new();
-        let mut garbage = 0;
-        {
-            let memory = self.core.memory();
-            for (key, mark) in &self.marks {
-                let Some(entry) = memory
-                    .get(key)
-                    .filter(|entry| entry.mod_revision != mark.persisted)
-                else {
-                    continue;
-                };
-                if entry.mod_revision <= self.sweep.done {
-                    // The sweep has passed this revision and would not see that this row replaces another.
-                    superseded.push(mark.persisted);
-                }
-                garbage += row_bytes(key, entry.value.len());
-                rows.push(Row {
-                    kind: RowKind::PutVolatile,
-                    entry: entry.clone(),
-                    prev_revision: mark.persisted,
-                });
-            }
-        }
-        rows.sort_by_key(|row| row.entry.mod_revision);
-        let mut numbers: Vec<(&str, u64)> = ceiling
-            .map(|ceiling| (CEILING, ceiling))
-            .into_iter()
-            .collect();
-        if !superseded.is_empty() {
-            numbers.push((COMPACTED, self.sweep.done));
-        }
-        if !rows.is_empty() || !numbers.is_empty() {
-            self.disk.commit(&rows, &superseded, &numbers)?;
-        }
-        self.flush_at = None;
-        for row in rows {
-            self.marks.insert(
-                row.entry.key,
-                Mark {
-                    persisted: row.entry.mod_revision,
-                },
-            );
-        }
-        if garbage > 0 {
-            self.horizon.record(now, self.last_revision, garbage);
-        }
-        Ok(())
     }
 
     /// Leaves everything on disk, and the files closed.

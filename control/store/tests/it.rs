@@ -4,6 +4,7 @@ mod it {
     mod basics;
     mod full_disk;
     mod kill;
+    mod load;
     mod model;
     mod recovery;
     mod support;
