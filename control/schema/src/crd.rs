@@ -5,6 +5,7 @@
 //! schema is at `spec.validation.openAPIV3Schema`, with several different ones at `spec.versions[i].schema.openAPIV3Schema`.
 
 mod compile;
+mod fields;
 mod naming;
 #[cfg(test)]
 mod tests;
@@ -209,6 +210,11 @@ pub fn default(crd: &mut Value) {
             }
         }
     }
+}
+
+/// Removes fields that definitions do not have; returns their paths, sorted, as strict field validation names them.
+pub fn prune(crd: &mut Value) -> Vec<String> {
+    fields::prune(crd)
 }
 
 /// What is wrong with a new definition. Metadata is checked only for its name.

@@ -5,7 +5,7 @@
 
 mod change;
 pub(crate) mod format;
-mod meta;
+pub(crate) mod meta;
 mod openapi;
 mod pattern;
 pub(crate) mod raw;

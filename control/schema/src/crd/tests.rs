@@ -1,4 +1,5 @@
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -415,4 +416,108 @@ fn unknown_formats_are_warned_of() {
             "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[color].format: unrecognized format \"paint\""
         ]
     );
+}
+
+#[test]
+fn unknown_fields_are_removed_and_named() {
+    let mut good = crd();
+    let before = good.clone();
+    assert!(prune(&mut good).is_empty());
+    assert_eq!(good, before);
+    let mut odd = crd();
+    odd["spec"]["validation"] = json!({});
+    odd["metadata"]["x"] = json!(1);
+    let version = &mut odd["spec"]["versions"][0];
+    version["additionalPrinterColumns"][0]["JSONPath"] = json!(".x");
+    version["subresources"]["status"]["x"] = json!(1);
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["color"]["minlength"] =
+        json!(1);
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["default"] = json!({"anything": 1});
+    expect![[r#"
+        metadata.x
+        spec.validation
+        spec.versions[0].additionalPrinterColumns[0].JSONPath
+        spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.color.minlength
+        spec.versions[0].subresources.status.x"#]].assert_eq(&prune(&mut odd).join("\n"));
+}
+
+/// As code generators write them.
+#[test]
+fn an_empty_status_is_fine() {
+    let mut generated = crd();
+    generated["metadata"]["creationTimestamp"] = json!(null);
+    generated["status"] = json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": [], "storedVersions": []});
+    default(&mut generated);
+    assert_eq!(lines(&validate_create(&generated)), "");
+    let named = naming(&generated, [], "2026-11-24T03:00:00Z");
+    assert!(named.established);
+    assert_eq!(compile(&generated).unwrap().names.plural, "widgets");
+}
+
+proptest! {
+    #[test]
+    fn no_definition_panics(change in any_part(), place in prop::sample::select(PLACES)) {
+        let mut crd = crd();
+        if let Some(part) = crd.pointer_mut(place) {
+            *part = change;
+        }
+        let old = self::crd();
+        prune(&mut crd);
+        default(&mut crd);
+        let _ = (validate_create(&crd), validate_update(&crd, &old), validate_status_update(&crd, &old), warnings(&crd));
+        let _ = (naming(&crd, [&old], ""), naming(&old, [&crd], ""), compile(&crd));
+    }
+}
+
+const PLACES: &[&str] = &[
+    "",
+    "/spec",
+    "/status",
+    "/spec/names",
+    "/spec/names/shortNames",
+    "/spec/versions",
+    "/spec/versions/0",
+    "/spec/versions/0/schema",
+    "/spec/versions/0/schema/openAPIV3Schema",
+    "/spec/versions/0/subresources",
+    "/spec/versions/0/subresources/scale",
+    "/spec/versions/0/additionalPrinterColumns",
+    "/spec/versions/0/additionalPrinterColumns/0/jsonPath",
+    "/spec/versions/0/selectableFields",
+    "/spec/conversion",
+    "/spec/group",
+    "/metadata",
+];
+
+fn any_part() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-z.\\[\\]{}]{0,6}".prop_map(Value::from)
+    ];
+    let name = prop::sample::select(vec![
+        "name",
+        "plural",
+        "kind",
+        "type",
+        "properties",
+        "items",
+        "jsonPath",
+        "versions",
+        "status",
+        "scale",
+        "served",
+        "storage",
+        "schema",
+        "openAPIV3Schema",
+    ]);
+    leaf.prop_recursive(4, 30, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name.clone(), inner, 0..5).prop_map(|map| Value::Object(
+                map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+            )),
+        ]
+    })
 }

@@ -50,7 +50,7 @@ const OBJECT_META: &[(&str, Option<&[&str]>)] = &[
 ];
 
 /// Removes fields that ObjectMeta does not have.
-pub(super) fn prune(metadata: &mut Value, path: &str, removed: &mut Vec<String>) {
+pub(crate) fn prune(metadata: &mut Value, path: &str, removed: &mut Vec<String>) {
     let Some(object) = metadata.as_object_mut() else {
         return;
     };

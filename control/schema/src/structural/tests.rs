@@ -380,6 +380,46 @@ fn defaulting() {
     );
 }
 
+/// The schema of a Deployment, which has most of what schemas have, as a schema of one piece.
+fn deployment() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft07().with(|settings| {
+        settings.meta_schema = None;
+        settings.inline_subschemas = true;
+        settings.transforms.clear();
+    });
+    let generator = settings.into_generator();
+    let mut schema = generator
+        .into_root_schema_for::<k8s_openapi::api::apps::v1::Deployment>()
+        .to_value();
+    schema["properties"]["metadata"] = json!({"type": "object"});
+    schema.as_object_mut().unwrap().remove("title");
+    schema
+}
+
+#[test]
+fn a_real_schema_is_taken_and_kept_to() {
+    let schema = compiled(&deployment());
+    let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "n"}, "spec": {
+        "replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [
+            {"name": "c", "image": "i", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "livenessProbe": {"httpGet": {"port": "http", "path": "/"}}}
+        ]}}
+    }});
+    assert_eq!(lines(&schema.validate(&object)), "");
+    assert!(schema.prune(&mut object).is_empty());
+    let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+    container["imagePullPolice"] = json!("Always");
+    container["ports"][0]["containerPort"] = json!("80");
+    container["livenessProbe"]["httpGet"]["port"] = json!(1.5);
+    assert_eq!(
+        schema.prune(&mut object),
+        ["spec.template.spec.containers[0].imagePullPolice"]
+    );
+    expect![[r#"
+        spec.template.spec.containers[0].livenessProbe.httpGet.port: Invalid value: "number": spec.template.spec.containers[0].livenessProbe.httpGet.port in body must be of type integer,string: "number"
+        spec.template.spec.containers[0].ports[0].containerPort: Invalid value: "string": spec.template.spec.containers[0].ports[0].containerPort in body must be of type integer: "string"
+    "#]].assert_eq(&lines(&schema.validate(&object)));
+}
+
 /// Any JSON, not too large.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
