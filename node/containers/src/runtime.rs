@@ -255,7 +255,8 @@ impl PodRuntime for Runtime {
         if let Some(name) = &container.stop_signal {
             signal::parse(name)?;
         }
-        let mut config = translate::container(container, sandbox);
+        let mut config =
+            translate::container(container, sandbox, self.shared.cgroups.layout().is_v2());
         pods::complete_user(&self.shared, &mut config, &container.image_id).await?;
         if let Some(dir) = sandbox.log_directory.join(&container.log_path).parent() {
             pods::make_dir(dir).await?;
@@ -360,6 +361,7 @@ impl PodRuntime for Runtime {
         for auth in attempts {
             match self.cri().pull_image(&complete, auth, PULL).await {
                 Ok(id) => {
+                    import::sync().await;
                     let found = self.cri().image_status(&id).await.map_err(runtime_error)?;
                     return found.map(image).ok_or_else(|| {
                         RuntimeError::NotFound(format!(

@@ -91,6 +91,11 @@ impl Layout {
         }
     }
 
+    /// Whether v2's controllers are in use.
+    pub fn is_v2(&self) -> bool {
+        matches!(self, Layout::V2(_))
+    }
+
     /// Every hierarchy's root.
     pub fn roots(&self) -> impl Iterator<Item = &Path> {
         let (one, many) = match self {

@@ -137,7 +137,9 @@ pub(super) async fn ready(
                     Ok(_) => return Ok(()),
                     // All services are there before the first answer: this one did not load, and will not.
                     Err(error) if error.kind == ErrorKind::Unimplemented => {
-                        return Err(ContainerdError::NoCri { log: end_of_log(&config.log_file) });
+                        return Err(ContainerdError::NoCri {
+                            log: end_of_log(&config.log_file),
+                        });
                     }
                     Err(_) => {}
                 }

@@ -56,6 +56,10 @@ pub async fn reset(config: &Containerd, cgroup_parent: &str) -> ResetReport {
                 _ => {}
             }
         }
+        // Its shims' sockets are at this fixed place, which another containerd may be using too.
+        for dir in ["/run/containerd/s", "/run/containerd"] {
+            let _ = fs::remove_dir(dir);
+        }
         problems
     });
     match rest.await {

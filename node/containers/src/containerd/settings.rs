@@ -62,7 +62,13 @@ pub fn settings(config: &Containerd, host: HostTraits) -> Result<String, toml::s
     let runc = table([
         ("runtime_type", "io.containerd.runc.v2".into()),
         // cgroupfs: works with and without systemd, on v1 and v2.
-        ("options", table([("SystemdCgroup", false.into())])),
+        (
+            "options",
+            table([
+                ("SystemdCgroup", false.into()),
+                ("Root", path(&config.state.join("runc"))),
+            ]),
+        ),
     ]);
     let cri = table([
         ("sandbox_image", pause::IMAGE.into()),
@@ -111,6 +117,8 @@ pub fn settings(config: &Containerd, host: HostTraits) -> Result<String, toml::s
         root: config.root.to_string_lossy().into_owned(),
         state: config.state.join("run").to_string_lossy().into_owned(),
         disabled_plugins: DISABLED.to_vec(),
+        // Where the machine runs out of memory, the engine is not what should go. Its shims get one more.
+        oom_score: if host.oom_score_adj { -999 } else { 0 },
         grpc: table([("address", path(&config.socket()))]),
         debug: table([("level", "warn".into())]),
         plugins,
@@ -124,6 +132,7 @@ struct File {
     root: String,
     state: String,
     disabled_plugins: Vec<&'static str>,
+    oom_score: i64,
     grpc: Value,
     debug: Value,
     plugins: Value,

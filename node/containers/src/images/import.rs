@@ -2,7 +2,8 @@
 //!
 //! Know before changing: containerd keeps the name an archive gives, while CRI looks an image up by its complete name, so
 //! an image that came in as `x:1` is tagged `docker.io/library/x:1` here. CRI learns of a new image by an event, a moment
-//! later; [`import`] waits for that.
+//! later; [`import`] waits for that. Unpacked layers are not on the disk until somebody asks for it: a power cut would leave
+//! an image that looks whole and has empty files in it, so an import ends with a sync.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -123,6 +124,12 @@ fn complete_names(path: &Path, names: &[String]) -> Result<Vec<String>, ImportEr
         .collect()
 }
 
+/// Brings everything to the disk. Whole, because a containerd that somebody else runs does not say where its data is.
+pub(crate) async fn sync() {
+    // It fails only when this process is about to end.
+    let _ = tokio::task::spawn_blocking(rustix::fs::sync).await;
+}
+
 impl Importer {
     async fn settle(&self, names: &[String], complete: &[String]) -> Result<(), ImportError> {
         for (name, complete) in names.iter().zip(complete) {
@@ -141,6 +148,7 @@ impl Importer {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
+        sync().await;
         Ok(())
     }
 

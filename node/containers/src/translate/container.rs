@@ -8,8 +8,8 @@ use minicloud_cri::v1::{
 
 use super::{IMAGE, STOP_SIGNAL, resources, security, to_wire};
 
-/// CRI's configuration of a container in that sandbox.
-pub fn container(spec: &ContainerSpec, sandbox: &SandboxSpec) -> ContainerConfig {
+/// CRI's configuration of a container in that sandbox, on a machine with cgroup v2 or without.
+pub fn container(spec: &ContainerSpec, sandbox: &SandboxSpec, cgroup_v2: bool) -> ContainerConfig {
     let mut annotations = to_wire(&spec.annotations);
     annotations.insert(IMAGE.to_owned(), spec.image.clone());
     if let Some(signal) = &spec.stop_signal {
@@ -67,7 +67,7 @@ pub fn container(spec: &ContainerSpec, sandbox: &SandboxSpec) -> ContainerConfig
         stdin_once: spec.stdin_once,
         tty: spec.tty,
         linux: Some(LinuxContainerConfig {
-            resources: Some(resources::linux(&spec.resources)),
+            resources: Some(resources::container(&spec.resources, cgroup_v2)),
             security_context: Some(security::container(&spec.security, sandbox)),
         }),
     }
@@ -110,7 +110,7 @@ mod tests {
             stop_signal: Some("SIGUSR1".into()),
             ..Default::default()
         };
-        let config = container(&spec, &SandboxSpec::default());
+        let config = container(&spec, &SandboxSpec::default(), false);
         assert_eq!(
             config.metadata,
             Some(ContainerMetadata {

@@ -1,9 +1,22 @@
-//! Limits, as CRI takes them. The runtime converts to cgroup v2 by itself; `unified` stays empty, since runc refuses it on v1.
+//! Limits, as CRI takes them. The runtime converts to cgroup v2 by itself; `unified` is
+//! for v2 alone: runc refuses it on v1.
 
 use minicloud_agent::runtime::Resources;
 use minicloud_cri::v1::LinuxContainerResources;
 
-/// A container's limits.
+/// A container's limits. On v2 the kernel kills the whole container when it runs out of memory, not one process of it, as
+/// Kubernetes has had it since 1.28.
+pub(super) fn container(resources: &Resources, cgroup_v2: bool) -> LinuxContainerResources {
+    let mut limits = linux(resources);
+    if cgroup_v2 {
+        limits
+            .unified
+            .insert("memory.oom.group".to_owned(), "1".to_owned());
+    }
+    limits
+}
+
+/// Limits as such.
 pub fn linux(resources: &Resources) -> LinuxContainerResources {
     let (cpu_period, cpu_quota) = match resources.cpu_quota_us {
         Some(quota) if quota > 0 => (period(resources), quota),
@@ -29,6 +42,13 @@ fn period(resources: &Resources) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unified_is_for_v2() {
+        let unified = |v2| container(&Resources::default(), v2).unified;
+        assert!(unified(false).is_empty());
+        assert_eq!(unified(true)["memory.oom.group"], "1");
+    }
 
     #[test]
     fn limits_translate() {

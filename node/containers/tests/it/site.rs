@@ -125,6 +125,34 @@ impl Site {
         }
     }
 
+    /// Ends everything at once and leaves only what a disk keeps.
+    pub fn lose_power(&self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let kill = |pid: i32| {
+            let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+        };
+        kill(self.containerd_pid());
+        let cgroups = Cgroups::detect(&self.config.cgroup_parent).unwrap();
+        cgroups
+            .processes(&self.config.cgroup_parent)
+            .into_iter()
+            .for_each(kill);
+        self.processes().into_iter().for_each(|(pid, _)| kill(pid));
+        cgroups.reset().unwrap();
+        let dir = self.dir.path();
+        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+        for point in points
+            .filter(|point| Path::new(point).starts_with(dir))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+        }
+        std::fs::remove_dir_all(&self.containerd().state).unwrap();
+    }
+
     /// Takes everything away and asserts that nothing is left.
     pub async fn finish(self, runtime: Runtime) {
         drop(runtime);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use minicloud_agent::runtime::{ContainerState, PodChange, PodRuntime};
+use minicloud_agent::runtime::{ContainerSpec, ContainerState, PodChange, PodRuntime, SandboxSpec};
 use rustix::process::{Pid, Signal};
 
 use crate::site::{Site, eventually, launch, observed, script, shell};
@@ -63,5 +63,70 @@ async fn containers_outlive_containerd_and_us() {
     assert_eq!(shell(&runtime, &id, "cat /tmp/starts").await, "started");
 
     // Reset finds the running pod and takes it away.
+    site.finish(runtime).await;
+}
+
+/// A cold boot: processes, mounts, cgroups and `/run` are gone; what is on disk is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_start_again_after_a_cold_boot() {
+    let site = Site::new();
+    let runtime = site.start_with_image().await;
+    let sandbox = site.sandbox("reborn");
+    let sandbox_id = runtime.run_sandbox(&sandbox).await.unwrap();
+    let container = script(&runtime, &sandbox, "app", "while :; do sleep 1; done").await;
+    let id = launch(&runtime, &sandbox_id, &sandbox, &container).await;
+    drop(runtime);
+    site.lose_power();
+
+    let runtime = site.start().await;
+    let pods = runtime.list_pods().await.unwrap();
+    assert_eq!(pods.len(), 1);
+    assert!(!pods[0].sandboxes[0].ready);
+    let state = &pods[0]
+        .containers
+        .iter()
+        .find(|container| container.id == id)
+        .unwrap()
+        .state;
+    assert!(
+        matches!(
+            state,
+            ContainerState::Exited { .. } | ContainerState::Unknown
+        ),
+        "{state:?}"
+    );
+
+    // The next attempt starts beside the old one, offline, and the old one goes.
+    let next = SandboxSpec {
+        attempt: 1,
+        ..sandbox.clone()
+    };
+    let next_id = runtime.run_sandbox(&next).await.unwrap();
+    let container = ContainerSpec {
+        attempt: 1,
+        log_path: "app/1.log".into(),
+        ..container
+    };
+    let next_container = launch(&runtime, &next_id, &next, &container).await;
+    runtime.stop_sandbox(&sandbox_id).await.unwrap();
+    runtime.remove_sandbox(&sandbox_id).await.unwrap();
+    let pod = runtime.pod(&sandbox.uid).await.unwrap().unwrap();
+    assert_eq!((pod.sandboxes.len(), pod.containers.len()), (1, 1));
+    assert!(pod.sandboxes[0].ready && !pod.sandboxes[0].ips.is_empty());
+    assert_eq!(shell(&runtime, &next_container, "echo here").await, "here");
+    // Its cgroup was not taken away with the old sandbox.
+    assert!(
+        !runtime
+            .cgroups()
+            .processes(&format!("/{}", site.name))
+            .is_empty()
+    );
+    // The dead one's address was given back: only the living one's is held.
+    let held = std::fs::read_dir(site.dir.path().join("ipam").join(&site.name)).unwrap();
+    let held = held
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("10."))
+        .count();
+    assert_eq!(held, 1);
     site.finish(runtime).await;
 }
