@@ -68,9 +68,7 @@ pub(crate) fn router(shared: &Arc<Shared>, parts: Vec<Part>) -> Router {
                 axum::routing::get(metrics).with_state(state.clone()),
             )
     };
-    let mut router = own(shared)
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method);
+    let mut router = own(shared).fallback(not_found);
     for part in parts {
         let (shared, name, permit) = (shared.clone(), part.name, part.permit);
         // `route_layer`: only a request that matches one of the part's routes asks for the part's permission.
@@ -93,7 +91,9 @@ pub(crate) fn router(shared: &Arc<Shared>, parts: Vec<Part>) -> Router {
         router = router.merge(guarded);
     }
     // The body limit is ours, below.
-    router.layer(axum::extract::DefaultBodyLimit::disable())
+    router
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::extract::DefaultBodyLimit::disable())
 }
 
 async fn require(shared: &Shared, user: Option<&UserInfo>, need: &Need) -> Result<(), Problem> {

@@ -62,7 +62,7 @@ async fn limits_bugs_and_ids() {
     cluster
         .send(Some(&root), request("POST", "/v1/json", "{}", &[]))
         .await
-        .is_problem(415, "content-type");
+        .is_problem(415, "Content-Type");
     let wrong = cluster
         .send(Some(&root), request("DELETE", "/v1/echo", "", &[]))
         .await;
