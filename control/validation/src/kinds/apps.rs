@@ -156,7 +156,11 @@ fn workload(spec: &Value, errors: &mut ErrorList) {
         at.required(errors, "");
     } else {
         label_selector(selector, &at, errors);
-        if !selector.entries("matchLabels").any(|_| true)
+        if errors.len() > before {
+            // As Kubernetes, which has nothing to say about a template then.
+            return at.invalid(errors, selector.clone(), "invalid label selector");
+        }
+        if selector.entries("matchLabels").next().is_none()
             && selector.items("matchExpressions").is_empty()
         {
             // Kubernetes says so for ReplicaSets, too.
@@ -167,22 +171,20 @@ fn workload(spec: &Value, errors: &mut ErrorList) {
             );
         }
     }
-    let selector_good = errors.len() == before;
     let (template, at) = (spec.at("template"), SPEC.child("template"));
     let labels = template.at("metadata").at("labels");
     let matches =
         |selector: LabelSelector| selector.matches(|key| labels.get(key).and_then(Value::as_str));
-    if selector_good && !LabelSelector::from_value(selector).is_ok_and(matches) {
+    if selector.is_null() || !LabelSelector::from_value(selector).is_ok_and(matches) {
         let labels = if labels.is_null() {
             json!({})
         } else {
             labels.clone()
         };
-        at.child("metadata").child("labels").invalid(
-            errors,
-            labels,
-            "`selector` does not match template `labels`",
-        );
+        let detail = "`selector` does not match template `labels`";
+        at.child("metadata")
+            .child("labels")
+            .invalid(errors, labels, detail);
     }
     pod::check_template(template, &at, errors);
     let (pod, at) = (template.at("spec"), at.child("spec"));

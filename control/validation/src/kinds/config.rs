@@ -38,7 +38,8 @@ impl Rules for ConfigMap {
             bytes += decoded_bytes(data);
         }
         if bytes > MAX_BYTES {
-            At::root("").too_long(errors, MAX_BYTES);
+            // Kubernetes means the whole object, and shows it so: `[]`.
+            At::root("").key("").too_long(errors, MAX_BYTES);
         }
     }
 

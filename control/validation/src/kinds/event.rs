@@ -30,23 +30,24 @@ impl Rules for CoreEvent {
     }
 
     fn check(value: &Value, errors: &mut ErrorList) {
-        let (namespace, about) = (
-            value.at("metadata").text("namespace"),
-            value.at("involvedObject").text("namespace"),
-        );
-        let good = if about.is_empty() {
-            matches!(namespace, "" | "default")
-        } else {
-            about == namespace
+        let namespace = value.at("metadata").text("namespace");
+        let about = value.at("involvedObject").text("namespace");
+        // One with a time is of the new style, whose reporter says who it is.
+        let modern = value.has("eventTime");
+        let good = match (modern, about.is_empty()) {
+            (false, false) => about == namespace,
+            (false, true) => matches!(namespace, "" | "default"),
+            (true, false) => true,
+            (true, true) => matches!(namespace, "default" | "kube-system"),
         };
         if !good {
             let at = At::root("involvedObject");
             at.child("namespace")
                 .invalid(errors, about, "does not match event.namespace");
         }
-        // One with a time is of the new style, whose reporter says who it is.
-        if value.has("eventTime") {
+        if modern {
             reporter(value, "reportingComponent", errors);
+            note(value, "message", errors);
         }
     }
 }
@@ -88,10 +89,7 @@ impl Rules for Event {
                 "has invalid value: must be Normal or Warning",
             );
         }
-        if value.text("note").len() > NOTE_MAX_BYTES {
-            let detail = format!("can have at most {NOTE_MAX_BYTES} bytes");
-            At::root("note").invalid(errors, "", &detail);
-        }
+        note(value, "note", errors);
     }
 }
 
@@ -99,12 +97,19 @@ fn reporter(value: &Value, controller: &str, errors: &mut ErrorList) {
     for field in [controller, "reportingInstance", "action", "reason"] {
         required(value, field, &ROOT, errors);
         if value.text(field).len() > FIELD_MAX_BYTES {
-            let detail = format!("can have at most {FIELD_MAX_BYTES} bytes");
-            At::root(field).invalid(errors, value.text(field), &detail);
+            let detail = format!("can have at most {FIELD_MAX_BYTES} characters");
+            At::root(field).invalid(errors, "", &detail);
         }
     }
     let name = value.text(controller);
     if !name.is_empty() {
         At::root(controller).complain(errors, name, names::qualified_name(name));
+    }
+}
+
+fn note(value: &Value, field: &str, errors: &mut ErrorList) {
+    if value.text(field).len() > NOTE_MAX_BYTES {
+        let detail = format!("can have at most {NOTE_MAX_BYTES} characters");
+        At::root(field).invalid(errors, "", &detail);
     }
 }

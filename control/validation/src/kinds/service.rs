@@ -6,9 +6,7 @@ use minicloud_api::field::{ErrorList, FieldError};
 use minicloud_api::names;
 use serde_json::{Value, json};
 
-use super::text::{
-    ip, labels, name_if_set, not_special_ip, one_of, one_of_if_set,
-};
+use super::text::{ip, labels, name_if_set, not_special_ip, one_of, one_of_if_set};
 use super::{Common, Rules, shape};
 use crate::at::At;
 use crate::json::{Get, Set};

@@ -340,16 +340,14 @@ fn claim_update(new: &Value, old: &Value, errors: &mut ErrorList) {
                       bound claims";
         SPEC.forbidden(errors, detail);
     }
-    if amount(&size(spec)) < amount(&size(before)) {
-        let kept = amount(old.at("status").at("capacity").at("storage"));
-        if kept.is_none_or(|kept| amount(&size(spec)).is_some_and(|size| size <= kept))
-            && kept.is_some()
-        {
-            let at = SPEC.child("resources");
-            let at = at.child("requests");
-            at.child("storage")
-                .forbidden(errors, "field can not be less than status.capacity");
-        }
+    let (wanted, was) = (amount(&size(spec)), amount(&size(before)));
+    let kept = amount(old.at("status").at("capacity").at("storage"));
+    if wanted < was && kept.is_some() && wanted <= kept {
+        // A claim whose expansion failed may go back, but not below what it has.
+        let at = SPEC.child("resources");
+        let at = at.child("requests");
+        at.child("storage")
+            .forbidden(errors, "field can not be less than status.capacity");
     }
     immutable(spec, before, "volumeMode", &ROOT, errors);
 }

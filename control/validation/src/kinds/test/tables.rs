@@ -18,7 +18,7 @@ fn config_maps_and_secrets() {
     create(
         "ConfigMap",
         json!({"data": {"a": "b".repeat((1 << 20) + 1)}}),
-        &["<nil>: Too long: may not be more than 1048576 bytes"],
+        &["[]: Too long: may not be more than 1048576 bytes"],
     );
     update(
         "ConfigMap",
@@ -107,6 +107,16 @@ fn workloads() {
             "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
             "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0",
             "spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds",
+        ],
+    );
+    let mut none = good.clone();
+    none["spec"].as_object_mut().unwrap().remove("selector");
+    create(
+        "Deployment",
+        none,
+        &[
+            "spec.selector: Required value",
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
         ],
     );
     let mut scaled = good.clone();
@@ -388,6 +398,16 @@ fn the_rest() {
         "Event",
         json!({"involvedObject": {"namespace": "x"}}),
         &["involvedObject.namespace: Invalid value: \"x\": does not match event.namespace"],
+    );
+    let modern = json!({"involvedObject": {"namespace": "x"}, "eventTime": "2020-01-01T00:00:00Z", "reason": "r"});
+    create(
+        "Event",
+        modern,
+        &[
+            "reportingComponent: Required value",
+            "reportingInstance: Required value",
+            "action: Required value",
+        ],
     );
     create(
         "Binding",
