@@ -44,7 +44,9 @@ pub enum AgentError {
         source: std::io::Error,
     },
     /// The server cannot listen.
-    #[error("agent: listen on {address}: {source}; another program has the port, or the address is not this machine's")]
+    #[error(
+        "agent: listen on {address}: {source}; another program has the port, or the address is not this machine's"
+    )]
     Listen {
         /// Where.
         address: std::net::SocketAddr,
@@ -63,20 +65,38 @@ pub struct Agent {
 impl Agent {
     /// An agent over a runtime. `client` is `system:node:NAME` in group `system:nodes`.
     pub fn new(config: Config, runtime: Arc<dyn PodRuntime>, client: Client) -> Self {
-        Self { config, runtime, client }
+        Self {
+            config,
+            runtime,
+            client,
+        }
     }
 
     /// Runs until shutdown. Pods run on after it.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), AgentError> {
-        let Self { config, runtime, client } = self;
+        let Self {
+            config,
+            runtime,
+            client,
+        } = self;
         if config.addresses.is_empty() {
-            return Err(AgentError::Config("the node has no address; give one".into()));
+            return Err(AgentError::Config(
+                "the node has no address; give one".into(),
+            ));
         }
-        let dirs = Dirs { data: config.data_dir.clone(), run: config.run_dir.clone() };
+        let dirs = Dirs {
+            data: config.data_dir.clone(),
+            run: config.run_dir.clone(),
+        };
         let preparing = dirs.clone();
-        blocking(move || preparing.prepare()).await.map_err(AgentError::Directories)?;
+        blocking(move || preparing.prepare())
+            .await
+            .map_err(AgentError::Directories)?;
         let path = config.data_dir.join("checkpoints");
-        let bad = |source| AgentError::Checkpoints { path: path.clone(), source };
+        let bad = |source| AgentError::Checkpoints {
+            path: path.clone(),
+            source,
+        };
         let checkpoints = Checkpoints::open(&path).map_err(bad)?;
         let kept = checkpoints.load().map_err(bad)?;
         let listener = server::listen(&config)?;
@@ -96,13 +116,21 @@ impl Agent {
                 }
             }
         };
-        tracing::info!(runtime = name, running = observed.len(), checkpointed = kept.len(), "the runtime answers");
+        tracing::info!(
+            runtime = name,
+            running = observed.len(),
+            checkpointed = kept.len(),
+            "the runtime answers"
+        );
         let machine = Machine::look(&config.data_dir);
         let (_, allocatable) = node::capacity(&config, machine);
         let list = Some(allocatable);
         let amount = |name: &str| {
             let q = resources::quantity(&list, name)?;
-            Some((name.to_owned(), if name == "cpu" { q.millis() } else { q.units() }))
+            Some((
+                name.to_owned(),
+                if name == "cpu" { q.millis() } else { q.units() },
+            ))
         };
         let (events, write_events) = Events::new(client.clone(), &config.node_name);
         let (services, follow_services) = Services::new(client.clone(), &config.data_dir);
@@ -115,9 +143,15 @@ impl Agent {
             checkpoints,
             starts: Semaphore::new(STARTS),
             pods: Pods::default(),
-            host: Host { ips: config.host_ips(), runtime: name },
+            host: Host {
+                ips: config.host_ips(),
+                runtime: name,
+            },
             memory_bytes: machine.memory_bytes,
-            allocatable: ["cpu", "memory", "ephemeral-storage", "pods"].into_iter().filter_map(amount).collect(),
+            allocatable: ["cpu", "memory", "ephemeral-storage", "pods"]
+                .into_iter()
+                .filter_map(amount)
+                .collect(),
             config,
             client,
             runtime,
@@ -145,6 +179,10 @@ async fn begin(
     Ok((status.name, runtime.list_pods().await?))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(format!("broke off: {e}")))
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Err(format!("broke off: {e}")))
 }

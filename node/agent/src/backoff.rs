@@ -52,7 +52,11 @@ impl Backoff {
     /// As [`Backoff::fail`], beginning with a second: for what is cheap to try and mostly mends itself soon.
     pub fn fail_soon(&mut self, now: Timestamp) {
         let fresh = self.last.is_none_or(|last| elapsed(last, now) > RESET);
-        self.delay = if fresh { Duration::from_secs(1) } else { (self.delay * 2).min(MAX) };
+        self.delay = if fresh {
+            Duration::from_secs(1)
+        } else {
+            (self.delay * 2).min(MAX)
+        };
         self.last = Some(now);
     }
 
@@ -79,7 +83,11 @@ mod tests {
     #[test]
     fn grows_to_the_limit_and_forgets() {
         let mut backoff = Backoff::default();
-        assert_eq!(backoff.until(at(0), at(0)), None, "the first restart is immediate");
+        assert_eq!(
+            backoff.until(at(0), at(0)),
+            None,
+            "the first restart is immediate"
+        );
         let (mut now, mut delays) = (0, vec![]);
         for _ in 0..8 {
             backoff.step(at(now), at(now));
@@ -88,7 +96,11 @@ mod tests {
             now = until.as_second() - 1_000_000;
         }
         assert_eq!(delays, [10, 20, 40, 80, 160, 300, 300, 300]);
-        assert_eq!(backoff.until(at(now + 601), at(now + 601)), None, "well for ten minutes");
+        assert_eq!(
+            backoff.until(at(now + 601), at(now + 601)),
+            None,
+            "well for ten minutes"
+        );
         backoff.step(at(now + 1300), at(now + 1300));
         assert_eq!(backoff.delay(), INITIAL);
     }

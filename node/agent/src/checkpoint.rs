@@ -40,7 +40,10 @@ pub fn strip(pod: &Pod) -> Pod {
     kept.metadata.managed_fields = None;
     kept.metadata.resource_version = None;
     let status = pod::status(pod);
-    kept.status = Some(PodStatus { start_time: status.start_time.clone(), ..PodStatus::default() });
+    kept.status = Some(PodStatus {
+        start_time: status.start_time.clone(),
+        ..PodStatus::default()
+    });
     kept
 }
 
@@ -53,8 +56,14 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Opens, making the directory.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        Ok(Self { dir: dir.to_owned(), written: Mutex::default() })
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            written: Mutex::default(),
+        })
     }
 
     fn path(&self, uid: &str) -> PathBuf {
@@ -65,30 +74,50 @@ impl Checkpoints {
     pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<bool> {
         let uid = pod::uid(&checkpoint.pod);
         if uid.is_empty() || uid.contains('/') || uid.starts_with('.') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{uid:?} is not a pod's UID")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{uid:?} is not a pod's UID"),
+            ));
         }
         let text = serde_json::to_vec(checkpoint)?;
         let hash: [u8; 32] = Sha256::digest(&text).into();
-        if self.written.lock().unwrap_or_else(PoisonError::into_inner).get(uid) == Some(&hash) {
+        if self
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(uid)
+            == Some(&hash)
+        {
             return Ok(false);
         }
         let path = self.path(uid);
         // After a restart the file is as we left it more often than not.
         if fs::read(&path).ok().as_deref() != Some(&text) {
             let next = path.with_extension("tmp");
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&next)?;
             file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&next, &path)?;
             fs::File::open(&self.dir)?.sync_all()?;
         }
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), hash);
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.to_owned(), hash);
         Ok(true)
     }
 
     /// Forgets a pod.
     pub fn remove(&self, uid: &str) -> io::Result<()> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
         match fs::remove_file(self.path(uid)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
@@ -104,9 +133,13 @@ impl Checkpoints {
                 continue;
             }
             let read = fs::read(&path).map_err(|e| e.to_string());
-            match read.and_then(|text| serde_json::from_slice::<Checkpoint>(&text).map_err(|e| e.to_string())) {
+            match read.and_then(|text| {
+                serde_json::from_slice::<Checkpoint>(&text).map_err(|e| e.to_string())
+            }) {
                 Ok(checkpoint) => found.push(checkpoint),
-                Err(error) => tracing::error!(path = %path.display(), error, "a pod's checkpoint cannot be read; the API server's word counts"),
+                Err(error) => {
+                    tracing::error!(path = %path.display(), error, "a pod's checkpoint cannot be read; the API server's word counts")
+                }
             }
         }
         Ok(found)
@@ -132,27 +165,55 @@ mod tests {
         }))
         .expect("a pod");
         let mut objects = Resolved::default();
-        let data = Data { text: [("k".to_owned(), vec![0, 159, 146, 150])].into(), ..Data::default() };
+        let data = Data {
+            text: [("k".to_owned(), vec![0, 159, 146, 150])].into(),
+            ..Data::default()
+        };
         objects.insert(true, "s", Some(Arc::new(data)));
-        let claim = Claim { path: "/data".into(), host_path_type: None, read_only: true };
-        let checkpoint =
-            Checkpoint { pod: strip(&pod), objects, claims: [("c".to_owned(), claim)].into(), outcome: Some(Outcome::default()) };
+        let claim = Claim {
+            path: "/data".into(),
+            host_path_type: None,
+            read_only: true,
+        };
+        let checkpoint = Checkpoint {
+            pod: strip(&pod),
+            objects,
+            claims: [("c".to_owned(), claim)].into(),
+            outcome: Some(Outcome::default()),
+        };
         assert!(checkpoints.save(&checkpoint).expect("saves"));
-        assert!(!checkpoints.save(&checkpoint).expect("saves"), "nothing is written twice");
-        let mode = fs::metadata(dir.path().join("c/u-1.json")).expect("is there").permissions().mode();
+        assert!(
+            !checkpoints.save(&checkpoint).expect("saves"),
+            "nothing is written twice"
+        );
+        let mode = fs::metadata(dir.path().join("c/u-1.json"))
+            .expect("is there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         let mut touched = pod;
         touched.metadata.resource_version = Some("8".into());
         touched.status.as_mut().expect("a status").phase = Some("Pending".into());
-        assert_eq!(strip(&touched), checkpoint.pod, "what changes all the time is not written");
+        assert_eq!(
+            strip(&touched),
+            checkpoint.pod,
+            "what changes all the time is not written"
+        );
 
         fs::write(dir.path().join("c/bad.json"), "{").expect("writes");
         let again = Checkpoints::open(&dir.path().join("c")).expect("opens");
-        assert_eq!(again.load().expect("loads"), [checkpoint.clone()]);
+        assert_eq!(
+            again.load().expect("loads"),
+            std::slice::from_ref(&checkpoint)
+        );
         again.remove("u-1").expect("removes");
         again.remove("u-1").expect("removes");
         assert_eq!(again.load().expect("loads"), []);
-        let evil = Checkpoint { pod: serde_json::from_value(serde_json::json!({"metadata": {"uid": "../x"}})).expect("a pod"), ..Checkpoint::default() };
+        let evil = Checkpoint {
+            pod: serde_json::from_value(serde_json::json!({"metadata": {"uid": "../x"}}))
+                .expect("a pod"),
+            ..Checkpoint::default()
+        };
         assert!(again.save(&evil).is_err());
     }
 }

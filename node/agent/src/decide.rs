@@ -179,7 +179,13 @@ pub struct Host {
 }
 
 /// Decides.
-pub fn decide(pod: &Pod, observed: &ObservedPod, memory: &Memory, host: &Host, now: Timestamp) -> Decision {
+pub fn decide(
+    pod: &Pod,
+    observed: &ObservedPod,
+    memory: &Memory,
+    host: &Host,
+    now: Timestamp,
+) -> Decision {
     let world = world::World::new(pod, observed, memory, host, now);
     let mut plan = Plan::default();
     let outcome = world.outcome();
@@ -191,7 +197,13 @@ pub fn decide(pod: &Pod, observed: &ObservedPod, memory: &Memory, host: &Host, n
     }
     world.collect_garbage(&mut plan);
     let status = status::compute(&world, outcome.as_ref());
-    Decision { actions: plan.actions, status, wake: plan.wake, stopping, outcome }
+    Decision {
+        actions: plan.actions,
+        status,
+        wake: plan.wake,
+        stopping,
+        outcome,
+    }
 }
 
 /// A decision in the making.
@@ -213,5 +225,8 @@ impl Plan {
 
 /// Whether a state counts as up: something that must be stopped before the pod is over.
 fn is_up(state: &ContainerState) -> bool {
-    matches!(state, ContainerState::Running { .. } | ContainerState::Unknown)
+    matches!(
+        state,
+        ContainerState::Running { .. } | ContainerState::Unknown
+    )
 }

@@ -22,7 +22,9 @@ pub fn parse(text: &str) -> DnsConfig {
         match words.next() {
             Some("nameserver") => config.servers.extend(words.next().map(str::to_owned)),
             // The last search line counts.
-            Some("search") => config.searches = words.filter(|w| *w != ".").map(str::to_owned).collect(),
+            Some("search") => {
+                config.searches = words.filter(|w| *w != ".").map(str::to_owned).collect()
+            }
             Some("options") => config.options.extend(words.map(str::to_owned)),
             _ => {}
         }
@@ -41,17 +43,29 @@ pub fn resolver(pod: &Pod, node: &DnsConfig, cluster_dns: &[String], domain: &st
     } && !cluster_dns.is_empty();
     let mut config = if cluster {
         let namespace = pod::namespace(pod);
-        let mut searches = vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.to_owned()];
+        let mut searches = vec![
+            format!("{namespace}.svc.{domain}"),
+            format!("svc.{domain}"),
+            domain.to_owned(),
+        ];
         searches.extend(node.searches.iter().cloned());
-        DnsConfig { servers: cluster_dns.to_vec(), searches, options: vec!["ndots:5".into()] }
+        DnsConfig {
+            servers: cluster_dns.to_vec(),
+            searches,
+            options: vec!["ndots:5".into()],
+        }
     } else if policy == "None" {
         DnsConfig::default()
     } else {
         node.clone()
     };
     if let Some(own) = &spec.dns_config {
-        config.servers.extend(own.nameservers.iter().flatten().cloned());
-        config.searches.extend(own.searches.iter().flatten().cloned());
+        config
+            .servers
+            .extend(own.nameservers.iter().flatten().cloned());
+        config
+            .searches
+            .extend(own.searches.iter().flatten().cloned());
         for option in own.options.iter().flatten() {
             let Some(name) = &option.name else { continue };
             // The pod's word replaces an option of the same name.
@@ -77,8 +91,16 @@ pub fn hostname(pod: &Pod, domain: &str) -> (String, Option<String>) {
     if let Some(name) = spec.hostname_override.as_deref().filter(|h| !h.is_empty()) {
         return (name.to_owned(), None);
     }
-    let name = spec.hostname.as_deref().filter(|h| !h.is_empty()).unwrap_or(pod::name(pod));
-    let mut name = name.get(..MAX_HOSTNAME).unwrap_or(name).trim_end_matches(['-', '.']).to_owned();
+    let name = spec
+        .hostname
+        .as_deref()
+        .filter(|h| !h.is_empty())
+        .unwrap_or(pod::name(pod));
+    let mut name = name
+        .get(..MAX_HOSTNAME)
+        .unwrap_or(name)
+        .trim_end_matches(['-', '.'])
+        .to_owned();
     let full = spec
         .subdomain
         .as_deref()
@@ -116,7 +138,12 @@ pub fn hosts(pod: &Pod, pod_ips: &[String], domain: &str, node_hosts: &str) -> O
     if !aliases.is_empty() {
         text.push_str("\n# Entries added by HostAliases.\n");
         for alias in aliases {
-            let _ = writeln!(text, "{}\t{}", alias.ip, alias.hostnames.as_deref().unwrap_or_default().join("\t"));
+            let _ = writeln!(
+                text,
+                "{}\t{}",
+                alias.ip,
+                alias.hostnames.as_deref().unwrap_or_default().join("\t")
+            );
         }
     }
     Some(text)
@@ -128,20 +155,36 @@ mod tests {
     use serde_json::json;
 
     fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "web-0", "namespace": "ns"}, "spec": spec})).expect("a pod")
+        serde_json::from_value(
+            json!({"metadata": {"name": "web-0", "namespace": "ns"}, "spec": spec}),
+        )
+        .expect("a pod")
     }
 
     #[test]
     fn resolver_by_policy() {
-        let node = parse("# c\nnameserver 9.9.9.9\nsearch old\nsearch example.org .\noptions edns0\n");
+        let node =
+            parse("# c\nnameserver 9.9.9.9\nsearch old\nsearch example.org .\noptions edns0\n");
         let check = |spec, expect: &str| {
             let c = resolver(&pod(spec), &node, &["10.43.0.10".into()], "cluster.local");
-            assert_eq!(format!("{}|{}|{}", c.servers.join(" "), c.searches.join(" "), c.options.join(" ")), expect);
+            assert_eq!(
+                format!(
+                    "{}|{}|{}",
+                    c.servers.join(" "),
+                    c.searches.join(" "),
+                    c.options.join(" ")
+                ),
+                expect
+            );
         };
-        let cluster = "10.43.0.10|ns.svc.cluster.local svc.cluster.local cluster.local example.org|ndots:5";
+        let cluster =
+            "10.43.0.10|ns.svc.cluster.local svc.cluster.local cluster.local example.org|ndots:5";
         check(json!({}), cluster);
         check(json!({"hostNetwork": true}), "9.9.9.9|example.org|edns0");
-        check(json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"}), cluster);
+        check(
+            json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"}),
+            cluster,
+        );
         check(json!({"dnsPolicy": "Default"}), "9.9.9.9|example.org|edns0");
         check(
             json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1", "1.1.1.1"], "searches": ["a"], "options": [{"name": "ndots", "value": "2"}]}}),
@@ -161,8 +204,17 @@ mod tests {
         };
         check(json!({}), ("web-0", None));
         check(json!({"hostname": "h"}), ("h", None));
-        check(json!({"subdomain": "web"}), ("web-0", Some("web.ns.svc.cluster.local")));
-        check(json!({"subdomain": "web", "setHostnameAsFQDN": true}), ("web-0.web.ns.svc.cluster.local", Some("web.ns.svc.cluster.local")));
+        check(
+            json!({"subdomain": "web"}),
+            ("web-0", Some("web.ns.svc.cluster.local")),
+        );
+        check(
+            json!({"subdomain": "web", "setHostnameAsFQDN": true}),
+            (
+                "web-0.web.ns.svc.cluster.local",
+                Some("web.ns.svc.cluster.local"),
+            ),
+        );
         let long = "a".repeat(62) + "-b";
         check(json!({"hostname": long}), ("a".repeat(62).as_str(), None));
     }
@@ -171,10 +223,26 @@ mod tests {
     fn hosts_files() {
         let spec = json!({"subdomain": "web", "hostAliases": [{"ip": "1.2.3.4", "hostnames": ["a", "b"]}]});
         let text = hosts(&pod(spec), &["10.42.0.5".into()], "cluster.local", "").expect("a file");
-        assert!(text.contains("\n10.42.0.5\tweb-0.web.ns.svc.cluster.local\tweb-0\n"), "{text}");
-        assert!(text.ends_with("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"), "{text}");
-        assert_eq!(hosts(&pod(json!({})), &[], "cluster.local", ""), None, "no address yet");
-        let host = hosts(&pod(json!({"hostNetwork": true})), &[], "cluster.local", "127.0.0.1 me\n").expect("a file");
+        assert!(
+            text.contains("\n10.42.0.5\tweb-0.web.ns.svc.cluster.local\tweb-0\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"),
+            "{text}"
+        );
+        assert_eq!(
+            hosts(&pod(json!({})), &[], "cluster.local", ""),
+            None,
+            "no address yet"
+        );
+        let host = hosts(
+            &pod(json!({"hostNetwork": true})),
+            &[],
+            "cluster.local",
+            "127.0.0.1 me\n",
+        )
+        .expect("a file");
         assert!(host.ends_with("127.0.0.1 me\n"));
     }
 }

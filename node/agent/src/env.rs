@@ -28,16 +28,26 @@ pub struct Inputs<'a> {
 }
 
 /// The environment in order, unique by name. An error is the message of `CreateContainerConfigError`.
-pub fn environment(pod: &Pod, container: &Container, inputs: Inputs<'_>) -> Result<Vec<(String, String)>, String> {
+pub fn environment(
+    pod: &Pod,
+    container: &Container,
+    inputs: Inputs<'_>,
+) -> Result<Vec<(String, String)>, String> {
     let mut vars = Ordered::default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let (found, missing) = if let Some(r) = &source.config_map_ref {
             let missing = format!("configmap \"{}\" not found", r.name);
-            (inputs.objects.config_map(&r.name), (!r.optional.unwrap_or(false)).then_some(missing))
+            (
+                inputs.objects.config_map(&r.name),
+                (!r.optional.unwrap_or(false)).then_some(missing),
+            )
         } else if let Some(r) = &source.secret_ref {
             let missing = format!("secret \"{}\" not found", r.name);
-            (inputs.objects.secret(&r.name), (!r.optional.unwrap_or(false)).then_some(missing))
+            (
+                inputs.objects.secret(&r.name),
+                (!r.optional.unwrap_or(false)).then_some(missing),
+            )
         } else {
             continue;
         };
@@ -62,9 +72,10 @@ pub fn environment(pod: &Pod, container: &Container, inputs: Inputs<'_>) -> Resu
                 Some(value) => value,
                 None => continue,
             },
-            (None, Some(value)) => {
-                expand::expand(value, |name| vars.get(name).or_else(|| services.get(name).map(String::as_str)))
-            }
+            (None, Some(value)) => expand::expand(value, |name| {
+                vars.get(name)
+                    .or_else(|| services.get(name).map(String::as_str))
+            }),
             (None, None) => String::new(),
         };
         vars.set(var.name.clone(), value);
@@ -78,12 +89,19 @@ pub fn environment(pod: &Pod, container: &Container, inputs: Inputs<'_>) -> Resu
 /// Command and arguments with `$(VAR)` replaced.
 pub fn command(words: &Option<Vec<String>>, env: &[(String, String)]) -> Vec<String> {
     let find = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-    words.iter().flatten().map(|word| expand::expand(word, find)).collect()
+    words
+        .iter()
+        .flatten()
+        .map(|word| expand::expand(word, find))
+        .collect()
 }
 
 /// Any printable ASCII but `=`, as Kubernetes allows.
 fn valid_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=')
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| (b' '..=b'~').contains(&b) && b != b'=')
 }
 
 #[derive(Default)]
@@ -115,23 +133,44 @@ impl Ordered {
 }
 
 /// `None` leaves the variable out: its optional source is not there.
-fn from_source(pod: &Pod, container: &Container, source: &EnvVarSource, inputs: Inputs<'_>) -> Result<Option<String>, String> {
+fn from_source(
+    pod: &Pod,
+    container: &Container,
+    source: &EnvVarSource,
+    inputs: Inputs<'_>,
+) -> Result<Option<String>, String> {
     let namespace = pod::namespace(pod);
     if let Some(r) = &source.field_ref {
         return field(pod, &r.field_path, inputs.pod_ips, inputs.host_ips).map(Some);
     }
     if let Some(r) = &source.resource_field_ref {
         let of = match r.container_name.as_deref().filter(|n| !n.is_empty()) {
-            Some(name) => pod::container(pod, name).map(|(_, c)| c).ok_or(format!("container {name} not found"))?,
+            Some(name) => pod::container(pod, name)
+                .map(|(_, c)| c)
+                .ok_or(format!("container {name} not found"))?,
             None => container,
         };
         let value = resources::field(of, &r.resource, r.divisor.as_ref(), inputs.allocatable);
-        return value.map(Some).ok_or(format!("unsupported container resource: {}", r.resource));
+        return value
+            .map(Some)
+            .ok_or(format!("unsupported container resource: {}", r.resource));
     }
     let (kind, found, name, key, optional) = if let Some(r) = &source.config_map_key_ref {
-        ("ConfigMap", inputs.objects.config_map(&r.name), &r.name, &r.key, r.optional)
+        (
+            "ConfigMap",
+            inputs.objects.config_map(&r.name),
+            &r.name,
+            &r.key,
+            r.optional,
+        )
     } else if let Some(r) = &source.secret_key_ref {
-        ("Secret", inputs.objects.secret(&r.name), &r.name, &r.key, r.optional)
+        (
+            "Secret",
+            inputs.objects.secret(&r.name),
+            &r.name,
+            &r.key,
+            r.optional,
+        )
     } else if source.file_key_ref.is_some() {
         return Err("env valueFrom.fileKeyRef is not supported by this node".into());
     } else {
@@ -139,20 +178,34 @@ fn from_source(pod: &Pod, container: &Container, source: &EnvVarSource, inputs: 
     };
     let optional = optional.unwrap_or(false);
     let Some(data) = found else {
-        return if optional { Ok(None) } else { Err(format!("{} \"{name}\" not found", kind.to_lowercase())) };
+        return if optional {
+            Ok(None)
+        } else {
+            Err(format!("{} \"{name}\" not found", kind.to_lowercase()))
+        };
     };
     match data.text.get(key) {
         Some(value) => Ok(Some(String::from_utf8_lossy(value).into_owned())),
         None if optional => Ok(None),
-        None => Err(format!("couldn't find key {key} in {kind} {namespace}/{name}")),
+        None => Err(format!(
+            "couldn't find key {key} in {kind} {namespace}/{name}"
+        )),
     }
 }
 
 /// The value of a `fieldRef`.
-pub fn field(pod: &Pod, path: &str, pod_ips: &[String], host_ips: &[String]) -> Result<String, String> {
+pub fn field(
+    pod: &Pod,
+    path: &str,
+    pod_ips: &[String],
+    host_ips: &[String],
+) -> Result<String, String> {
     let spec = pod::spec(pod);
     let lookup = |map: &Option<BTreeMap<String, String>>, key: &str| {
-        map.as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default()
+        map.as_ref()
+            .and_then(|m| m.get(key))
+            .cloned()
+            .unwrap_or_default()
     };
     if let Some((base, key)) = path.strip_suffix("']").and_then(|p| p.split_once("['")) {
         return match base {
@@ -179,7 +232,11 @@ pub fn field(pod: &Pod, path: &str, pod_ips: &[String], host_ips: &[String]) -> 
 
 /// `key="value"` lines, the value as a quoted Go string.
 fn map_text(map: &Option<BTreeMap<String, String>>) -> String {
-    let lines: Vec<String> = map.iter().flatten().map(|(k, v)| format!("{k}={}", quoted(v))).collect();
+    let lines: Vec<String> = map
+        .iter()
+        .flatten()
+        .map(|(k, v)| format!("{k}={}", quoted(v)))
+        .collect();
     lines.join("\n")
 }
 

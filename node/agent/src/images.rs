@@ -12,7 +12,6 @@ use tokio::sync::Semaphore;
 
 use crate::events::{Events, Severity};
 use crate::objects::Resolved;
-use crate::pod;
 use crate::runtime::{Image, PodRuntime, RuntimeError};
 
 /// Pulls at once on the machine.
@@ -38,47 +37,103 @@ pub struct Images {
 impl Images {
     /// Over a runtime.
     pub fn new(runtime: Arc<dyn PodRuntime>, events: Events) -> Self {
-        Self { runtime, events, pulls: Semaphore::new(PULLS), each: Mutex::default() }
+        Self {
+            runtime,
+            events,
+            pulls: Semaphore::new(PULLS),
+            each: Mutex::default(),
+        }
     }
 
     /// The image of a container, pulled if its policy wants it.
-    pub async fn ensure(&self, pod: &Pod, container: &Container, objects: &Resolved) -> Result<Image, Missing> {
+    pub async fn ensure(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        objects: &Resolved,
+    ) -> Result<Image, Missing> {
         let name = container.image.as_deref().unwrap_or_default();
         let warn = |message: String, reason: &'static str| {
-            self.events.pod(pod, Some(&container.name), Severity::Warning, "Failed", message.clone());
+            self.events.pod(
+                pod,
+                Some(&container.name),
+                Severity::Warning,
+                "Failed",
+                message.clone(),
+            );
             Missing { reason, message }
         };
         if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err(warn(format!("Failed to apply default image tag {name:?}: couldn't parse image name"), "InvalidImageName"));
+            return Err(warn(
+                format!("Failed to apply default image tag {name:?}: couldn't parse image name"),
+                "InvalidImageName",
+            ));
         }
-        let policy = container.image_pull_policy.as_deref().unwrap_or_else(|| default_policy(name));
+        let policy = container
+            .image_pull_policy
+            .as_deref()
+            .unwrap_or_else(|| default_policy(name));
         let present = match self.runtime.image(name).await {
             Ok(found) => found,
             Err(RuntimeError::InvalidImageName(why)) => {
-                return Err(warn(format!("Failed to apply default image tag {name:?}: {why}"), "InvalidImageName"));
+                return Err(warn(
+                    format!("Failed to apply default image tag {name:?}: {why}"),
+                    "InvalidImageName",
+                ));
             }
-            Err(error) => return Err(warn(format!("Failed to inspect image {name:?}: {error}"), "ErrImagePull")),
+            Err(error) => {
+                return Err(warn(
+                    format!("Failed to inspect image {name:?}: {error}"),
+                    "ErrImagePull",
+                ));
+            }
         };
         match (present, policy) {
             (Some(image), "IfNotPresent" | "Never") => {
                 let message = format!("Container image \"{name}\" already present on machine");
-                self.events.pod(pod, Some(&container.name), Severity::Normal, "Pulled", message);
+                self.events.pod(
+                    pod,
+                    Some(&container.name),
+                    Severity::Normal,
+                    "Pulled",
+                    message,
+                );
                 return Ok(image);
             }
             (None, "Never") => {
-                let message = format!("Container image \"{name}\" is not present with pull policy of Never");
-                self.events.pod(pod, Some(&container.name), Severity::Warning, "ErrImageNeverPull", message.clone());
-                return Err(Missing { reason: "ErrImageNeverPull", message });
+                let message =
+                    format!("Container image \"{name}\" is not present with pull policy of Never");
+                self.events.pod(
+                    pod,
+                    Some(&container.name),
+                    Severity::Warning,
+                    "ErrImageNeverPull",
+                    message.clone(),
+                );
+                return Err(Missing {
+                    reason: "ErrImageNeverPull",
+                    message,
+                });
             }
             _ => {}
         }
         let begun = Instant::now();
-        self.events.pod(pod, Some(&container.name), Severity::Normal, "Pulling", format!("Pulling image \"{name}\""));
+        self.events.pod(
+            pod,
+            Some(&container.name),
+            Severity::Normal,
+            "Pulling",
+            format!("Pulling image \"{name}\""),
+        );
         let credentials = auth::for_image(pod, objects, name);
         let one = self.lock_of(name);
         let _one = one.lock().await;
         // Whoever waited for another's pull of the same image has it now.
-        let waited = if policy == "IfNotPresent" { self.runtime.image(name).await.ok().flatten() } else { None };
+        let waited = if policy == "IfNotPresent" {
+            self.runtime.image(name).await.ok().flatten()
+        } else {
+            None
+        };
         let pull_begun = Instant::now();
         let pulled = match waited {
             Some(image) => Ok(image),
@@ -95,14 +150,39 @@ impl Images {
                     begun.elapsed().as_secs_f64(),
                     image.size_bytes
                 );
-                self.events.pod(pod, Some(&container.name), Severity::Normal, "Pulled", message);
+                self.events.pod(
+                    pod,
+                    Some(&container.name),
+                    Severity::Normal,
+                    "Pulled",
+                    message,
+                );
                 Ok(image)
             }
             Err(error) => {
-                let reason = if matches!(error, RuntimeError::InvalidImageName(_)) { "InvalidImageName" } else { "ErrImagePull" };
-                let missing = Missing { reason, message: error.to_string() };
-                self.events.pod(pod, Some(&container.name), Severity::Warning, "Failed", format!("Failed to pull image \"{name}\": {error}"));
-                self.events.pod(pod, Some(&container.name), Severity::Warning, "Failed", format!("Error: {reason}"));
+                let reason = if matches!(error, RuntimeError::InvalidImageName(_)) {
+                    "InvalidImageName"
+                } else {
+                    "ErrImagePull"
+                };
+                let missing = Missing {
+                    reason,
+                    message: error.to_string(),
+                };
+                self.events.pod(
+                    pod,
+                    Some(&container.name),
+                    Severity::Warning,
+                    "Failed",
+                    format!("Failed to pull image \"{name}\": {error}"),
+                );
+                self.events.pod(
+                    pod,
+                    Some(&container.name),
+                    Severity::Warning,
+                    "Failed",
+                    format!("Error: {reason}"),
+                );
                 Err(missing)
             }
         }
@@ -123,10 +203,13 @@ impl Images {
 /// What the API would have defaulted to.
 fn default_policy(image: &str) -> &'static str {
     let last = image.rsplit('/').next().unwrap_or(image);
-    if image.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest") { "IfNotPresent" } else { "Always" }
+    if image.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest") {
+        "IfNotPresent"
+    } else {
+        "Always"
+    }
 }
 
-/// Names of a pod's pull secrets are among what it refers to: see [`pod::referenced_objects`].
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +222,5 @@ mod tests {
         check("localhost:5000/a", "Always");
         check("localhost:5000/a:1", "IfNotPresent");
         check("a@sha256:0", "IfNotPresent");
-        assert!(pod::referenced_objects(&Pod::default()).is_empty());
     }
 }

@@ -30,19 +30,28 @@ pub struct Free {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// A line of `/proc/meminfo`, in bytes.
 fn meminfo(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }
 
 impl Machine {
     /// Looks.
     pub fn look(data_dir: &Path) -> Self {
-        let disk = rustix::fs::statvfs(data_dir).map(|s| s.f_blocks * s.f_frsize).unwrap_or(0);
+        let disk = rustix::fs::statvfs(data_dir)
+            .map(|s| s.f_blocks * s.f_frsize)
+            .unwrap_or(0);
         Self {
             cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
             memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal"),
@@ -54,18 +63,32 @@ impl Machine {
 impl Free {
     /// Looks.
     pub fn look(data_dir: &Path) -> Self {
-        let part = |free: u64, all: u64| if all == 0 { 1.0 } else { free as f64 / all as f64 };
+        let part = |free: u64, all: u64| {
+            if all == 0 {
+                1.0
+            } else {
+                free as f64 / all as f64
+            }
+        };
         let (disk, inodes) = rustix::fs::statvfs(data_dir)
             .map(|s| (part(s.f_bavail, s.f_blocks), part(s.f_favail, s.f_files)))
             .unwrap_or((1.0, 1.0));
         let loadavg = read("/proc/loadavg");
-        let tasks = loadavg.split(' ').nth(3).and_then(|t| t.split_once('/')?.1.parse::<u64>().ok()).unwrap_or(0);
+        let tasks = loadavg
+            .split(' ')
+            .nth(3)
+            .and_then(|t| t.split_once('/')?.1.parse::<u64>().ok())
+            .unwrap_or(0);
         let most = read("/proc/sys/kernel/pid_max").parse::<u64>().unwrap_or(0);
         Self {
             memory_bytes: meminfo(&read("/proc/meminfo"), "MemAvailable"),
             disk,
             inodes,
-            pids: if most == 0 { 1.0 } else { part(most.saturating_sub(tasks), most) },
+            pids: if most == 0 {
+                1.0
+            } else {
+                part(most.saturating_sub(tasks), most)
+            },
         }
     }
 }
@@ -73,7 +96,12 @@ impl Free {
 /// `status.nodeInfo`.
 pub fn system_info(runtime: &str, version: &str) -> NodeSystemInfo {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let pretty = release.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"').to_owned();
+    let pretty = release
+        .lines()
+        .find_map(|l| l.strip_prefix("PRETTY_NAME="))
+        .unwrap_or("Linux")
+        .trim_matches('"')
+        .to_owned();
     let machine_id = read("/etc/machine-id");
     let uuid = read("/sys/class/dmi/id/product_uuid");
     NodeSystemInfo {
@@ -85,7 +113,11 @@ pub fn system_info(runtime: &str, version: &str) -> NodeSystemInfo {
         kubelet_version: version.into(),
         operating_system: "linux".into(),
         os_image: pretty,
-        system_uuid: if uuid.is_empty() { machine_id.clone() } else { uuid },
+        system_uuid: if uuid.is_empty() {
+            machine_id.clone()
+        } else {
+            uuid
+        },
         machine_id,
         swap: None,
     }
@@ -106,7 +138,13 @@ mod tests {
 
     #[test]
     fn this_machine() {
-        assert_eq!(meminfo("MemTotal:       16 kB\nMemAvailable: 4 kB\n", "MemAvailable"), 4096);
+        assert_eq!(
+            meminfo(
+                "MemTotal:       16 kB\nMemAvailable: 4 kB\n",
+                "MemAvailable"
+            ),
+            4096
+        );
         assert_eq!(meminfo("", "MemTotal"), 0);
         let machine = Machine::look(Path::new("/"));
         assert!(machine.cpus > 0 && machine.memory_bytes > 0 && machine.disk_bytes > 0);

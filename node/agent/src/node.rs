@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints,
+    NodeStatus,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
 use kube::Api;
@@ -32,7 +35,10 @@ const LEASE_SECONDS: i32 = 40;
 const IMAGES: usize = 50;
 
 /// Capacity and allocatable, in Kubernetes' quantities.
-pub(crate) fn capacity(config: &Config, machine: Machine) -> (BTreeMap<String, Quantity>, BTreeMap<String, Quantity>) {
+pub(crate) fn capacity(
+    config: &Config,
+    machine: Machine,
+) -> (BTreeMap<String, Quantity>, BTreeMap<String, Quantity>) {
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let all: [(&str, i64); 4] = [
         ("cpu", signed(machine.cpus) * 1000),
@@ -49,13 +55,20 @@ pub(crate) fn capacity(config: &Config, machine: Machine) -> (BTreeMap<String, Q
         })
     };
     let left = |name: &str, n: i64| {
-        let reserved = config.reserved.get(name).and_then(|q| q.parse::<minicloud_api::quantity::Quantity>().ok());
+        let reserved = config
+            .reserved
+            .get(name)
+            .and_then(|q| q.parse::<minicloud_api::quantity::Quantity>().ok());
         let reserved = reserved.map_or(0, |q| if name == "cpu" { q.millis() } else { q.units() });
         (n - reserved).max(0)
     };
     (
-        all.iter().map(|(k, n)| ((*k).to_owned(), text(k, *n))).collect(),
-        all.iter().map(|(k, n)| ((*k).to_owned(), text(k, left(k, *n)))).collect(),
+        all.iter()
+            .map(|(k, n)| ((*k).to_owned(), text(k, *n)))
+            .collect(),
+        all.iter()
+            .map(|(k, n)| ((*k).to_owned(), text(k, left(k, *n))))
+            .collect(),
     )
 }
 
@@ -99,11 +112,15 @@ impl Keeper {
     async fn beat(&mut self) -> bool {
         let status = self.shared.runtime.status().await;
         let data = self.shared.config.data_dir.clone();
-        let free = tokio::task::spawn_blocking(move || Free::look(&data)).await.unwrap_or_default();
+        let free = tokio::task::spawn_blocking(move || Free::look(&data))
+            .await
+            .unwrap_or_default();
         let now = Timestamp::now();
         let fresh = conditions::all(&status, &free, &self.conditions, now);
         let moved = conditions::differ(&fresh, &self.conditions);
-        let ready = fresh.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+        let ready = fresh
+            .iter()
+            .any(|c| c.type_ == "Ready" && c.status == "True");
         let stale = self.reported.is_none_or(|at| at.elapsed() >= REPORT);
         if moved || stale || self.pod_cidrs.is_empty() {
             match self.report(&status, &fresh, moved || stale).await {
@@ -126,7 +143,11 @@ impl Keeper {
 
     fn tell_changes(&self, fresh: &[NodeCondition]) {
         for condition in fresh {
-            let before = self.conditions.iter().find(|c| c.type_ == condition.type_).map(|c| c.status.as_str());
+            let before = self
+                .conditions
+                .iter()
+                .find(|c| c.type_ == condition.type_)
+                .map(|c| c.status.as_str());
             let reason = match (condition.type_.as_str(), condition.status.as_str()) {
                 ("Ready", "True") => "NodeReady",
                 ("Ready", _) => "NodeNotReady",
@@ -137,24 +158,43 @@ impl Keeper {
             };
             if before != Some(condition.status.as_str()) {
                 let name = &self.shared.config.node_name;
-                self.shared.events.node(name, Severity::Normal, reason, format!("Node {name} status is now: {reason}"));
+                self.shared.events.node(
+                    name,
+                    Severity::Normal,
+                    reason,
+                    format!("Node {name} status is now: {reason}"),
+                );
             }
         }
     }
 
     /// Brings the object up to date: made if it is not there, labels added, status replaced.
-    async fn report(&mut self, status: &Result<RuntimeStatus, RuntimeError>, conditions: &[NodeCondition], write: bool) -> Result<(), ApiError> {
+    async fn report(
+        &mut self,
+        status: &Result<RuntimeStatus, RuntimeError>,
+        conditions: &[NodeCondition],
+        write: bool,
+    ) -> Result<(), ApiError> {
         let name = self.shared.config.node_name.clone();
         let labels = self.labels();
         let mut node = match api(self.nodes.get(&name)).await {
             Ok(node) => node,
             Err(error) if error.is(404) => {
                 let node = Node {
-                    metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels.clone()), ..ObjectMeta::default() },
+                    metadata: ObjectMeta {
+                        name: Some(name.clone()),
+                        labels: Some(labels.clone()),
+                        ..ObjectMeta::default()
+                    },
                     ..Node::default()
                 };
                 let made = api(self.nodes.create(&PostParams::default(), &node)).await?;
-                self.shared.events.node(&name, Severity::Normal, "RegisteredNode", format!("Registered node {name}"));
+                self.shared.events.node(
+                    &name,
+                    Severity::Normal,
+                    "RegisteredNode",
+                    format!("Registered node {name}"),
+                );
                 made
             }
             Err(error) => return Err(error),
@@ -172,7 +212,10 @@ impl Keeper {
         let mut next = node.status.clone().unwrap_or_default();
         self.fill(&mut next, status, conditions).await;
         node.status = Some(next);
-        api(self.nodes.replace_status(&name, &PostParams::default(), &node)).await?;
+        api(self
+            .nodes
+            .replace_status(&name, &PostParams::default(), &node))
+        .await?;
         self.reported = Some(Instant::now());
         Ok(())
     }
@@ -196,7 +239,13 @@ impl Keeper {
         let spec = node.spec.as_ref();
         let given = match &self.shared.config.pod_cidr {
             Some(own) => vec![own.clone()],
-            None => spec.and_then(|s| s.pod_cidrs.clone().or_else(|| s.pod_cidr.clone().map(|c| vec![c]))).unwrap_or_default(),
+            None => spec
+                .and_then(|s| {
+                    s.pod_cidrs
+                        .clone()
+                        .or_else(|| s.pod_cidr.clone().map(|c| vec![c]))
+                })
+                .unwrap_or_default(),
         };
         if given.is_empty() || given == self.pod_cidrs {
             return;
@@ -206,34 +255,61 @@ impl Keeper {
                 keep_pod_cidrs(&self.shared.config, &given);
                 self.pod_cidrs = given;
             }
-            Err(error) => tracing::warn!(%error, ?given, "the runtime does not take the node's pod range, trying again"),
+            Err(error) => {
+                tracing::warn!(%error, ?given, "the runtime does not take the node's pod range, trying again")
+            }
         }
     }
 
     /// Sets what is the agent's of a status and leaves the rest.
-    async fn fill(&self, status: &mut NodeStatus, runtime: &Result<RuntimeStatus, RuntimeError>, conditions: &[NodeCondition]) {
+    async fn fill(
+        &self,
+        status: &mut NodeStatus,
+        runtime: &Result<RuntimeStatus, RuntimeError>,
+        conditions: &[NodeCondition],
+    ) {
         let config = &self.shared.config;
-        let address = |kind: &str, address: String| NodeAddress { type_: kind.into(), address };
-        let mut addresses: Vec<NodeAddress> = config.addresses.iter().map(|ip| address("InternalIP", ip.to_string())).collect();
+        let address = |kind: &str, address: String| NodeAddress {
+            type_: kind.into(),
+            address,
+        };
+        let mut addresses: Vec<NodeAddress> = config
+            .addresses
+            .iter()
+            .map(|ip| address("InternalIP", ip.to_string()))
+            .collect();
         addresses.push(address("Hostname", config.node_name.clone()));
         status.addresses = Some(addresses);
         let (capacity, allocatable) = capacity(config, self.machine);
         // Extended resources are somebody else's.
         status.capacity.get_or_insert_default().extend(capacity);
-        status.allocatable.get_or_insert_default().extend(allocatable);
-        status.daemon_endpoints =
-            Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(self.port) }) });
+        status
+            .allocatable
+            .get_or_insert_default()
+            .extend(allocatable);
+        status.daemon_endpoints = Some(NodeDaemonEndpoints {
+            kubelet_endpoint: Some(DaemonEndpoint {
+                port: i32::from(self.port),
+            }),
+        });
         let version = match runtime {
             Ok(r) => format!("{}://{}", r.name, r.version),
             // What was known stays while the runtime is away.
-            Err(_) => status.node_info.as_ref().map(|i| i.container_runtime_version.clone()).unwrap_or_else(|| "unknown://".into()),
+            Err(_) => status
+                .node_info
+                .as_ref()
+                .map(|i| i.container_runtime_version.clone())
+                .unwrap_or_else(|| "unknown://".into()),
         };
         status.node_info = Some(machine::system_info(&version, &config.version));
         let list = status.conditions.get_or_insert_default();
         for condition in conditions {
             match list.iter_mut().find(|c| c.type_ == condition.type_) {
                 Some(old) => {
-                    let since = old.last_transition_time.take().filter(|_| old.status == condition.status);
+                    let since = old
+                        .last_transition_time
+                        .take()
+                        .filter(|_| old.status == condition.status);
                     *old = condition.clone();
                     if since.is_some() {
                         old.last_transition_time = since;
@@ -244,19 +320,32 @@ impl Keeper {
         }
         if let Ok(mut images) = self.shared.runtime.list_images().await {
             images.sort_by_key(|i| std::cmp::Reverse(i.size_bytes));
-            let names = |i: &crate::runtime::Image| i.digests.iter().take(1).chain(i.tags.iter().take(5)).cloned().collect::<Vec<_>>();
+            let names = |i: &crate::runtime::Image| {
+                i.digests
+                    .iter()
+                    .take(1)
+                    .chain(i.tags.iter().take(5))
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
             let images = images.iter().take(IMAGES).map(|i| ContainerImage {
                 names: Some(names(i)),
                 size_bytes: i64::try_from(i.size_bytes).ok(),
             });
-            status.images = Some(images.filter(|i| i.names.as_ref().is_some_and(|n| !n.is_empty())).collect());
+            status.images = Some(
+                images
+                    .filter(|i| i.names.as_ref().is_some_and(|n| !n.is_empty()))
+                    .collect(),
+            );
         }
     }
 
     async fn renew_lease(&self) -> Result<(), ApiError> {
         let name = &self.shared.config.node_name;
         let now = MicroTime(Timestamp::now());
-        let patch = Patch::Merge(json!({"spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}}));
+        let patch = Patch::Merge(
+            json!({"spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}}),
+        );
         match api(self.leases.patch(name, &PatchParams::default(), &patch)).await {
             Err(error) if error.is(404) => {}
             other => return other.map(drop),
@@ -269,7 +358,11 @@ impl Keeper {
             ..OwnerReference::default()
         });
         let lease = Lease {
-            metadata: ObjectMeta { name: Some(name.clone()), owner_references: owner.map(|o| vec![o]), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                owner_references: owner.map(|o| vec![o]),
+                ..ObjectMeta::default()
+            },
             spec: Some(LeaseSpec {
                 holder_identity: Some(name.clone()),
                 lease_duration_seconds: Some(LEASE_SECONDS),
@@ -277,7 +370,9 @@ impl Keeper {
                 ..LeaseSpec::default()
             }),
         };
-        api(self.leases.create(&PostParams::default(), &lease)).await.map(drop)
+        api(self.leases.create(&PostParams::default(), &lease))
+            .await
+            .map(drop)
     }
 }
 
@@ -301,7 +396,10 @@ pub(crate) fn kept_pod_cidrs(config: &Config) -> Vec<String> {
     if let Some(own) = &config.pod_cidr {
         return vec![own.clone()];
     }
-    std::fs::read(pod_cidr_file(config)).ok().and_then(|t| serde_json::from_slice(&t).ok()).unwrap_or_default()
+    std::fs::read(pod_cidr_file(config))
+        .ok()
+        .and_then(|t| serde_json::from_slice(&t).ok())
+        .unwrap_or_default()
 }
 
 /// Whole seconds, as conditions have them.

@@ -20,7 +20,11 @@ pub struct Data {
     #[serde(default, with = "base64_map")]
     pub text: BTreeMap<String, Vec<u8>>,
     /// A ConfigMap's `binaryData`: in volumes, not in environments.
-    #[serde(default, with = "base64_map", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        with = "base64_map",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub binary: BTreeMap<String, Vec<u8>>,
     /// A Secret's `type`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -33,8 +37,18 @@ pub struct Data {
 impl Data {
     fn of_config_map(object: ConfigMap) -> Self {
         Self {
-            text: object.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.into_bytes())).collect(),
-            binary: object.binary_data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect(),
+            text: object
+                .data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.into_bytes()))
+                .collect(),
+            binary: object
+                .binary_data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.0))
+                .collect(),
             kind: String::new(),
             immutable: object.immutable.unwrap_or(false),
         }
@@ -42,7 +56,12 @@ impl Data {
 
     fn of_secret(object: Secret) -> Self {
         Self {
-            text: object.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect(),
+            text: object
+                .data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.0))
+                .collect(),
             binary: BTreeMap::new(),
             kind: object.type_.unwrap_or_default(),
             immutable: object.immutable.unwrap_or(false),
@@ -82,7 +101,11 @@ impl Resolved {
 
     /// Adds an object; `None` for one that does not exist.
     pub fn insert(&mut self, secret: bool, name: &str, data: Option<Arc<Data>>) {
-        let map = if secret { &mut self.secrets } else { &mut self.config_maps };
+        let map = if secret {
+            &mut self.secrets
+        } else {
+            &mut self.config_maps
+        };
         match data {
             Some(data) => map.insert(name.to_owned(), data),
             None => map.remove(name),
@@ -90,7 +113,11 @@ impl Resolved {
     }
 
     fn get(&self, secret: bool, name: &str) -> Option<&Arc<Data>> {
-        if secret { self.secrets.get(name) } else { self.config_maps.get(name) }
+        if secret {
+            self.secrets.get(name)
+        } else {
+            self.config_maps.get(name)
+        }
     }
 }
 
@@ -129,13 +156,20 @@ fn lock(entries: &Mutex<HashMap<Key, Entry>>) -> MutexGuard<'_, HashMap<Key, Ent
 impl Objects {
     /// Watches nothing yet.
     pub fn new(client: Client) -> Self {
-        Self { client, entries: Arc::default() }
+        Self {
+            client,
+            entries: Arc::default(),
+        }
     }
 
     /// Says which objects the pod `uid` refers to: `(is_secret, name)`. `notify` is woken when one of them changes. An empty list
     /// lets go of all.
     pub fn hold(&self, uid: &str, namespace: &str, names: &[(bool, String)], notify: &Arc<Notify>) {
-        let key = |(secret, name): &(bool, String)| Key { secret: *secret, namespace: namespace.into(), name: name.clone() };
+        let key = |(secret, name): &(bool, String)| Key {
+            secret: *secret,
+            namespace: namespace.into(),
+            name: name.clone(),
+        };
         let wanted: HashSet<Key> = names.iter().map(key).collect();
         let mut entries = lock(&self.entries);
         entries.retain(|key, entry| {
@@ -145,7 +179,9 @@ impl Objects {
             !entry.users.is_empty()
         });
         for key in wanted {
-            let entry = entries.entry(key).or_insert_with_key(|key| self.watch(key.clone()));
+            let entry = entries
+                .entry(key)
+                .or_insert_with_key(|key| self.watch(key.clone()));
             entry.users.insert(uid.to_owned(), notify.clone());
         }
     }
@@ -162,20 +198,28 @@ impl Objects {
         let until = tokio::time::Instant::now() + patience;
         let mut resolved = Resolved::default();
         for (secret, name) in names {
-            let key = Key { secret: *secret, namespace: namespace.into(), name: name.clone() };
+            let key = Key {
+                secret: *secret,
+                namespace: namespace.into(),
+                name: name.clone(),
+            };
             let receiver = lock(&self.entries).get(&key).map(|e| e.value.clone());
             let known = match receiver {
-                Some(mut receiver) => match tokio::time::timeout_at(until, receiver.wait_for(Option::is_some)).await {
-                    Ok(Ok(value)) => value.clone(),
-                    _ => None,
-                },
+                Some(mut receiver) => {
+                    match tokio::time::timeout_at(until, receiver.wait_for(Option::is_some)).await {
+                        Ok(Ok(value)) => value.clone(),
+                        _ => None,
+                    }
+                }
                 None => None,
             };
             match known.or_else(|| seed.get(*secret, name).cloned().map(Some)) {
                 Some(data) => resolved.insert(*secret, name, data),
                 None => {
                     let kind = if *secret { "secret" } else { "configmap" };
-                    return Err(format!("failed to sync {kind} cache: \"{namespace}/{name}\" is not known yet, the API server did not answer"));
+                    return Err(format!(
+                        "failed to sync {kind} cache: \"{namespace}/{name}\" is not known yet, the API server did not answer"
+                    ));
                 }
             }
         }
@@ -195,7 +239,11 @@ impl Objects {
                     moved
                 });
                 if let Some(entries) = entries.upgrade().filter(|_| moved) {
-                    for user in lock(&entries).get(&own).iter().flat_map(|e| e.users.values()) {
+                    for user in lock(&entries)
+                        .get(&own)
+                        .iter()
+                        .flat_map(|e| e.users.values())
+                    {
                         user.notify_one();
                     }
                 }
@@ -203,18 +251,38 @@ impl Objects {
         };
         let task = tokio::spawn(async move {
             if own.secret {
-                follow(Api::<Secret>::namespaced(client, &own.namespace), &own.name, Data::of_secret, changed).await;
+                follow(
+                    Api::<Secret>::namespaced(client, &own.namespace),
+                    &own.name,
+                    Data::of_secret,
+                    changed,
+                )
+                .await;
             } else {
-                follow(Api::<ConfigMap>::namespaced(client, &own.namespace), &own.name, Data::of_config_map, changed).await;
+                follow(
+                    Api::<ConfigMap>::namespaced(client, &own.namespace),
+                    &own.name,
+                    Data::of_config_map,
+                    changed,
+                )
+                .await;
             }
         });
-        Entry { users: HashMap::new(), value, task: task.abort_handle() }
+        Entry {
+            users: HashMap::new(),
+            value,
+            task: task.abort_handle(),
+        }
     }
 }
 
 /// Tells `changed` what the object is, for as long as it can change.
-async fn follow<K>(api: Api<K>, name: &str, data: impl Fn(K) -> Data, changed: impl Fn(Option<Arc<Data>>))
-where
+async fn follow<K>(
+    api: Api<K>,
+    name: &str,
+    data: impl Fn(K) -> Data,
+    changed: impl Fn(Option<Arc<Data>>),
+) where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
@@ -235,7 +303,9 @@ where
                 continue;
             }
             Ok(None) => return,
-            Err(error) => tracing::debug!(name, %error, "watch of a referenced object failed, trying again"),
+            Err(error) => {
+                tracing::debug!(name, %error, "watch of a referenced object failed, trying again")
+            }
         }
         if found.as_ref().is_some_and(|d| d.immutable) {
             changed(found);
@@ -253,12 +323,19 @@ mod base64_map {
     use base64::engine::general_purpose::STANDARD;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<String, Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<String, Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(map.iter().map(|(k, v)| (k, STANDARD.encode(v))))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
         let map = BTreeMap::<String, String>::deserialize(deserializer)?;
-        map.into_iter().map(|(k, v)| Ok((k, STANDARD.decode(v).map_err(D::Error::custom)?))).collect()
+        map.into_iter()
+            .map(|(k, v)| Ok((k, STANDARD.decode(v).map_err(D::Error::custom)?)))
+            .collect()
     }
 }

@@ -140,7 +140,11 @@ pub fn container_hash(container: &Container) -> String {
 
 /// How often a container was restarted, as it was told when it was made.
 pub fn restarts(container: &ObservedContainer) -> u32 {
-    container.annotations.get(ANNOTATION_RESTARTS).and_then(|n| n.parse().ok()).unwrap_or(container.attempt)
+    container
+        .annotations
+        .get(ANNOTATION_RESTARTS)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(container.attempt)
 }
 
 /// When the pod shall be over, by `activeDeadlineSeconds`.
@@ -150,11 +154,19 @@ pub fn deadline(pod: &Pod, start: Timestamp) -> Option<Timestamp> {
 }
 
 /// A port by number or by its name in the container.
-pub fn port(container: &Container, port: &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString) -> Option<u16> {
+pub fn port(
+    container: &Container,
+    port: &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString,
+) -> Option<u16> {
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     let number = match port {
         IntOrString::Int(n) => *n,
-        IntOrString::String(name) => match container.ports.iter().flatten().find(|p| p.name.as_deref() == Some(name)) {
+        IntOrString::String(name) => match container
+            .ports
+            .iter()
+            .flatten()
+            .find(|p| p.name.as_deref() == Some(name))
+        {
             Some(p) => p.container_port,
             None => name.parse().ok()?,
         },
@@ -175,22 +187,58 @@ pub fn referenced_objects(pod: &Pod) -> Vec<(bool, String)> {
     }
     for (_, container) in containers(pod) {
         for source in container.env_from.iter().flatten() {
-            names.extend(source.config_map_ref.as_ref().and_then(|r| add(false, &r.name)));
+            names.extend(
+                source
+                    .config_map_ref
+                    .as_ref()
+                    .and_then(|r| add(false, &r.name)),
+            );
             names.extend(source.secret_ref.as_ref().and_then(|r| add(true, &r.name)));
         }
-        for source in container.env.iter().flatten().filter_map(|e| e.value_from.as_ref()) {
-            names.extend(source.config_map_key_ref.as_ref().and_then(|r| add(false, &r.name)));
-            names.extend(source.secret_key_ref.as_ref().and_then(|r| add(true, &r.name)));
+        for source in container
+            .env
+            .iter()
+            .flatten()
+            .filter_map(|e| e.value_from.as_ref())
+        {
+            names.extend(
+                source
+                    .config_map_key_ref
+                    .as_ref()
+                    .and_then(|r| add(false, &r.name)),
+            );
+            names.extend(
+                source
+                    .secret_key_ref
+                    .as_ref()
+                    .and_then(|r| add(true, &r.name)),
+            );
         }
     }
     for volume in spec.volumes.iter().flatten() {
         names.extend(volume.config_map.as_ref().and_then(|v| add(false, &v.name)));
-        names.extend(volume.secret.as_ref().and_then(|v| add(true, v.secret_name.as_deref().unwrap_or_default())));
-        for source in volume.projected.iter().flat_map(|p| p.sources.iter().flatten()) {
+        names.extend(
+            volume
+                .secret
+                .as_ref()
+                .and_then(|v| add(true, v.secret_name.as_deref().unwrap_or_default())),
+        );
+        for source in volume
+            .projected
+            .iter()
+            .flat_map(|p| p.sources.iter().flatten())
+        {
             names.extend(source.config_map.as_ref().and_then(|v| add(false, &v.name)));
             names.extend(source.secret.as_ref().and_then(|v| add(true, &v.name)));
         }
     }
-    found.extend(names.iter().map(|(secret, name)| ((*secret, name.as_str()), ())));
-    found.into_keys().map(|(secret, name)| (secret, name.to_owned())).collect()
+    found.extend(
+        names
+            .iter()
+            .map(|(secret, name)| ((*secret, name.as_str()), ())),
+    );
+    found
+        .into_keys()
+        .map(|(secret, name)| (secret, name.to_owned()))
+        .collect()
 }

@@ -39,30 +39,48 @@ impl Pods {
 
     /// Every pod, with the status last decided.
     pub(crate) fn all(&self) -> Vec<Arc<Pod>> {
-        self.lock().values().map(|h| h.view.borrow().clone()).collect()
+        self.lock()
+            .values()
+            .map(|h| h.view.borrow().clone())
+            .collect()
     }
 
     /// A pod by name; of several with that name the one that is not on its way out.
     pub(crate) fn find(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Arc<Pod>> {
         let mut found: Vec<Arc<Pod>> = self.all();
-        found.retain(|p| pod::namespace(p) == namespace && pod::name(p) == name && uid.is_none_or(|u| pod::uid(p) == u));
-        found.into_iter().min_by_key(|p| p.metadata.deletion_timestamp.is_some())
+        found.retain(|p| {
+            pod::namespace(p) == namespace
+                && pod::name(p) == name
+                && uid.is_none_or(|u| pod::uid(p) == u)
+        });
+        found
+            .into_iter()
+            .min_by_key(|p| p.metadata.deletion_timestamp.is_some())
     }
 }
 
 /// Keeps a worker for each pod until shutdown. `observed` is the runtime's first word, `kept` the checkpoints.
-pub(crate) async fn run(shared: Arc<Shared>, observed: Vec<ObservedPod>, kept: Vec<Checkpoint>, mut shutdown: Shutdown) {
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    observed: Vec<ObservedPod>,
+    kept: Vec<Checkpoint>,
+    mut shutdown: Shutdown,
+) {
     let (over, mut ended) = mpsc::unbounded_channel();
     let mut source = Source {
         observed: observed.into_iter().map(|p| (p.uid.clone(), p)).collect(),
-        kept: kept.into_iter().map(|c| (pod::uid(&c.pod).to_owned(), c)).collect(),
+        kept: kept
+            .into_iter()
+            .map(|c| (pod::uid(&c.pod).to_owned(), c))
+            .collect(),
         shared: shared.clone(),
         over,
         told: false,
     };
     let mut changes = shared.runtime.changes();
     let api: Api<Pod> = Api::all(shared.client.clone());
-    let config = watcher::Config::default().fields(&format!("spec.nodeName={}", shared.config.node_name));
+    let config =
+        watcher::Config::default().fields(&format!("spec.nodeName={}", shared.config.node_name));
     let mut watch = watcher(api, config).default_backoff().boxed();
     let mut listed: Vec<Pod> = Vec::new();
     let offline = tokio::time::sleep(OFFLINE);
@@ -115,7 +133,10 @@ impl Source {
         self.told = true;
         // Those that run already come first, so that admission refuses the newest.
         pods.sort_by_key(|p| {
-            (!self.observed.contains_key(pod::uid(p)), p.metadata.creation_timestamp.as_ref().map(|t| t.0))
+            (
+                !self.observed.contains_key(pod::uid(p)),
+                p.metadata.creation_timestamp.as_ref().map(|t| t.0),
+            )
         });
         let there: BTreeSet<String> = pods.iter().map(|p| pod::uid(p).to_owned()).collect();
         for pod in pods {
@@ -128,17 +149,31 @@ impl Source {
         }
         // What the machine still has of pods that are no more.
         match self.shared.runtime.list_pods().await {
-            Ok(now) => self.observed.extend(now.into_iter().map(|p| (p.uid.clone(), p))),
+            Ok(now) => self
+                .observed
+                .extend(now.into_iter().map(|p| (p.uid.clone(), p))),
             Err(error) => tracing::debug!(%error, "the runtime cannot list its pods now"),
         }
-        let mut left: BTreeSet<String> = self.observed.keys().chain(self.kept.keys()).cloned().collect();
+        let mut left: BTreeSet<String> = self
+            .observed
+            .keys()
+            .chain(self.kept.keys())
+            .cloned()
+            .collect();
         left.extend(self.shared.dirs.pods());
         for uid in left {
             let known = self.shared.pods.lock().contains_key(&uid);
             if !known && !there.contains(&uid) {
                 let observed = self.observed.get(&uid).cloned().unwrap_or_default();
-                let pod = self.kept.get(&uid).map_or_else(|| remains(&uid, &observed), |c| c.pod.clone());
-                tracing::info!(pod = pod::key(&pod), uid, "a pod that the API server does not have any more is stopped and removed");
+                let pod = self
+                    .kept
+                    .get(&uid)
+                    .map_or_else(|| remains(&uid, &observed), |c| c.pod.clone());
+                tracing::info!(
+                    pod = pod::key(&pod),
+                    uid,
+                    "a pod that the API server does not have any more is stopped and removed"
+                );
                 self.begin(Arc::new(pod), true);
             }
         }
@@ -149,7 +184,10 @@ impl Source {
     /// The API server has been away too long: the pods run as they were.
     fn go_by_checkpoints(&mut self) {
         self.told = true;
-        tracing::warn!(pods = self.kept.len(), "the API server does not answer; pods run as they were assigned before");
+        tracing::warn!(
+            pods = self.kept.len(),
+            "the API server does not answer; pods run as they were assigned before"
+        );
         let pods: Vec<Pod> = self.kept.values().map(|c| c.pod.clone()).collect();
         for pod in pods {
             self.begin(Arc::new(pod), false);
@@ -180,7 +218,12 @@ impl Source {
         let fresh = observed.sandboxes.is_empty() && checkpoint.is_none() && !gone;
         let outcome = if fresh { self.admit(&pod) } else { None };
         let over = self.over.clone();
-        let begin = Begin { desired: Desired { pod, gone }, observed, checkpoint, outcome };
+        let begin = Begin {
+            desired: Desired { pod, gone },
+            observed,
+            checkpoint,
+            outcome,
+        };
         let handle = worker::spawn(self.shared.clone(), begin, move |uid| {
             let _ = over.send(uid);
         });
@@ -192,18 +235,42 @@ impl Source {
         if pod.metadata.deletion_timestamp.is_some() || status_is_terminal(pod::status(pod)) {
             return None;
         }
-        let others: Vec<Arc<Pod>> = self.shared.pods.all().into_iter().filter(|p| !status_is_terminal(pod::status(p))).collect();
+        let others: Vec<Arc<Pod>> = self
+            .shared
+            .pods
+            .all()
+            .into_iter()
+            .filter(|p| !status_is_terminal(pod::status(p)))
+            .collect();
         let others: Vec<&Pod> = others.iter().map(Arc::as_ref).collect();
         let (reason, message) = resources::admit(pod, &others, &self.shared.allocatable).err()?;
-        self.shared.events.pod(pod, None, Severity::Warning, "FailedAdmission", format!("{reason}: {message}"));
-        Some(Outcome { phase: "Failed".into(), reason: Some(reason), message: Some(message) })
+        self.shared.events.pod(
+            pod,
+            None,
+            Severity::Warning,
+            "FailedAdmission",
+            format!("{reason}: {message}"),
+        );
+        Some(Outcome {
+            phase: "Failed".into(),
+            reason: Some(reason),
+            message: Some(message),
+        })
     }
 }
 
 /// A pod of which only the runtime knows: enough of an object to stop it.
 fn remains(uid: &str, observed: &ObservedPod) -> Pod {
-    let grace = observed.containers.iter().filter_map(|c| c.annotations.get(pod::ANNOTATION_GRACE)?.parse().ok()).max();
-    let mut names: Vec<&str> = observed.containers.iter().map(|c| c.name.as_str()).collect();
+    let grace = observed
+        .containers
+        .iter()
+        .filter_map(|c| c.annotations.get(pod::ANNOTATION_GRACE)?.parse().ok())
+        .max();
+    let mut names: Vec<&str> = observed
+        .containers
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
     Pod {
@@ -214,7 +281,13 @@ fn remains(uid: &str, observed: &ObservedPod) -> Pod {
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
-            containers: names.into_iter().map(|n| Container { name: n.into(), ..Container::default() }).collect(),
+            containers: names
+                .into_iter()
+                .map(|n| Container {
+                    name: n.into(),
+                    ..Container::default()
+                })
+                .collect(),
             termination_grace_period_seconds: grace,
             ..PodSpec::default()
         }),

@@ -22,12 +22,19 @@ pub fn quantity(list: &List, name: &str) -> Option<Quantity> {
 }
 
 fn limit(container: &Container, name: &str) -> Option<Quantity> {
-    container.resources.as_ref().and_then(|r| quantity(&r.limits, name))
+    container
+        .resources
+        .as_ref()
+        .and_then(|r| quantity(&r.limits, name))
 }
 
 /// The request, which a limit stands in for.
 fn request(container: &Container, name: &str) -> Option<Quantity> {
-    container.resources.as_ref().and_then(|r| quantity(&r.requests, name)).or_else(|| limit(container, name))
+    container
+        .resources
+        .as_ref()
+        .and_then(|r| quantity(&r.requests, name))
+        .or_else(|| limit(container, name))
 }
 
 /// Quality of service, over containers and init containers.
@@ -60,7 +67,9 @@ fn quota(millis: i64) -> Option<i64> {
 
 /// Limits of one container. `node_memory_bytes` scales the out-of-memory score.
 pub fn container(pod: &Pod, container: &Container, node_memory_bytes: u64) -> Resources {
-    let memory = limit(container, "memory").map(|q| q.units()).filter(|b| *b > 0);
+    let memory = limit(container, "memory")
+        .map(|q| q.units())
+        .filter(|b| *b > 0);
     Resources {
         cpu_shares: shares(request(container, "cpu").map_or(0, |q| q.millis())),
         cpu_quota_us: limit(container, "cpu").and_then(|q| quota(q.millis())),
@@ -80,7 +89,8 @@ fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes: u64) -> i3
         QosClass::Burstable => {
             let request = request(container, "memory").map_or(0, |q| q.units()).max(0);
             let total = i64::try_from(node_memory_bytes).unwrap_or(i64::MAX).max(1);
-            let score = 1000 - i32::try_from(i128::from(request) * 1000 / i128::from(total)).unwrap_or(1000);
+            let score = 1000
+                - i32::try_from(i128::from(request) * 1000 / i128::from(total)).unwrap_or(1000);
             score.clamp(3, 999)
         }
     }
@@ -88,7 +98,11 @@ fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes: u64) -> i3
 
 /// Limits of the pod's cgroup: what its containers may use together, unlimited if one of them is.
 pub fn pod_cgroup(pod: &Pod) -> Resources {
-    let total = |name: &str| needed(pod, |c| limit(c, name).map(|q| if name == "cpu" { q.millis() } else { q.units() }));
+    let total = |name: &str| {
+        needed(pod, |c| {
+            limit(c, name).map(|q| if name == "cpu" { q.millis() } else { q.units() })
+        })
+    };
     let (cpu, memory) = (total("cpu"), total("memory"));
     let requested = requests(pod).get("cpu").copied().unwrap_or(0);
     Resources {
@@ -122,7 +136,10 @@ fn needed(pod: &Pod, ask: impl Fn(&Container) -> Option<i64>) -> Option<i64> {
 pub fn requests(pod: &Pod) -> BTreeMap<String, i64> {
     let mut names: Vec<&str> = vec!["cpu", "memory"];
     for (_, container) in pod::containers(pod) {
-        let lists = container.resources.iter().flat_map(|r| [&r.requests, &r.limits]);
+        let lists = container
+            .resources
+            .iter()
+            .flat_map(|r| [&r.requests, &r.limits]);
         names.extend(lists.flatten().flat_map(|l| l.keys().map(String::as_str)));
     }
     names.sort_unstable();
@@ -131,7 +148,10 @@ pub fn requests(pod: &Pod) -> BTreeMap<String, i64> {
     names
         .into_iter()
         .map(|name| {
-            let own = needed(pod, |c| Some(request(c, name).map_or(0, |q| amount(&q, name)))).unwrap_or(0);
+            let own = needed(pod, |c| {
+                Some(request(c, name).map_or(0, |q| amount(&q, name)))
+            })
+            .unwrap_or(0);
             let overhead = quantity(&pod::spec(pod).overhead, name).map_or(0, |q| amount(&q, name));
             (name.to_owned(), own.saturating_add(overhead))
         })
@@ -140,7 +160,11 @@ pub fn requests(pod: &Pod) -> BTreeMap<String, i64> {
 }
 
 /// Why a pod does not fit beside others on a node, in the kubelet's words: `(reason, message)`.
-pub fn admit(pod: &Pod, others: &[&Pod], allocatable: &BTreeMap<String, i64>) -> Result<(), (String, String)> {
+pub fn admit(
+    pod: &Pod,
+    others: &[&Pod],
+    allocatable: &BTreeMap<String, i64>,
+) -> Result<(), (String, String)> {
     let refuse = |name: &str, requested: i64, used: i64, capacity: i64| {
         let message = format!(
             "Pod was rejected: Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
@@ -153,7 +177,10 @@ pub fn admit(pod: &Pod, others: &[&Pod], allocatable: &BTreeMap<String, i64>) ->
         return refuse("pods", 1, count, pods);
     }
     for (name, requested) in requests(pod) {
-        let used: i64 = others.iter().map(|p| requests(p).get(&name).copied().unwrap_or(0)).sum();
+        let used: i64 = others
+            .iter()
+            .map(|p| requests(p).get(&name).copied().unwrap_or(0))
+            .sum();
         let capacity = allocatable.get(&name).copied().unwrap_or(0);
         // Storage on the node's disk is not accounted; the scheduler's view of it is kept.
         if name != "ephemeral-storage" && used.saturating_add(requested) > capacity {
@@ -164,7 +191,12 @@ pub fn admit(pod: &Pod, others: &[&Pod], allocatable: &BTreeMap<String, i64>) ->
 }
 
 /// The value of a `resourceFieldRef`, divided and rounded up. Without a limit the node's allocatable stands in.
-pub fn field(container: &Container, resource: &str, divisor: Option<&ApiQuantity>, allocatable: &BTreeMap<String, i64>) -> Option<String> {
+pub fn field(
+    container: &Container,
+    resource: &str,
+    divisor: Option<&ApiQuantity>,
+    allocatable: &BTreeMap<String, i64>,
+) -> Option<String> {
     let (kind, name) = resource.split_once('.')?;
     let found = match kind {
         "limits" => limit(container, name),
@@ -175,10 +207,14 @@ pub fn field(container: &Container, resource: &str, divisor: Option<&ApiQuantity
     let amount = match &found {
         Some(q) if millis => q.millis(),
         Some(q) => q.units(),
-        None if kind == "limits" && matches!(name, "cpu" | "memory" | "ephemeral-storage") => *allocatable.get(name).unwrap_or(&0),
+        None if kind == "limits" && matches!(name, "cpu" | "memory" | "ephemeral-storage") => {
+            *allocatable.get(name).unwrap_or(&0)
+        }
         None => 0,
     };
-    let divisor: Option<Quantity> = divisor.and_then(|d| d.0.parse().ok()).filter(|d: &Quantity| !d.is_zero());
+    let divisor: Option<Quantity> = divisor
+        .and_then(|d| d.0.parse().ok())
+        .filter(|d: &Quantity| !d.is_zero());
     let unit = match &divisor {
         Some(d) if millis => d.millis(),
         Some(d) => d.units(),
@@ -194,7 +230,8 @@ mod tests {
     use super::*;
 
     fn pod(spec: serde_json::Value) -> Pod {
-        serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "spec": spec})).expect("a pod")
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "spec": spec}))
+            .expect("a pod")
     }
 
     fn with(resources: serde_json::Value) -> Pod {
@@ -209,9 +246,18 @@ mod tests {
         check(json!({"requests": {"cpu": "0"}}), QosClass::BestEffort);
         check(json!({"requests": {"cpu": "1"}}), QosClass::Burstable);
         check(json!({"limits": {"cpu": "1"}}), QosClass::Burstable);
-        check(json!({"limits": {"cpu": "1", "memory": "1Gi"}}), QosClass::Guaranteed);
-        check(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}), QosClass::Guaranteed);
-        check(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}), QosClass::Burstable);
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}}),
+            QosClass::Guaranteed,
+        );
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}),
+            QosClass::Guaranteed,
+        );
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}),
+            QosClass::Burstable,
+        );
     }
 
     #[test]
@@ -220,11 +266,25 @@ mod tests {
         let check = |resources, expect: (u64, Option<i64>, Option<i64>, i32)| {
             let pod = with(resources);
             let r = container(&pod, &pod::spec(&pod).containers[0], 4 << 30);
-            assert_eq!((r.cpu_shares, r.cpu_quota_us, r.memory_limit_bytes, r.oom_score_adj), expect);
+            assert_eq!(
+                (
+                    r.cpu_shares,
+                    r.cpu_quota_us,
+                    r.memory_limit_bytes,
+                    r.oom_score_adj
+                ),
+                expect
+            );
         };
         check(json!({}), (2, None, None, 1000));
-        check(json!({"requests": {"cpu": "250m", "memory": "1Gi"}}), (256, None, None, 750));
-        check(json!({"limits": {"cpu": "1500m", "memory": "64Mi"}}), (1536, Some(150_000), Some(64 << 20), -997));
+        check(
+            json!({"requests": {"cpu": "250m", "memory": "1Gi"}}),
+            (256, None, None, 750),
+        );
+        check(
+            json!({"limits": {"cpu": "1500m", "memory": "64Mi"}}),
+            (1536, Some(150_000), Some(64 << 20), -997),
+        );
         check(json!({"limits": {"cpu": "1m"}}), (2, Some(1000), None, 999));
         check(json!({"requests": {"memory": "4Gi"}}), (2, None, None, 3));
     }
@@ -234,32 +294,60 @@ mod tests {
         let cpu = |n: &str, v: &str| serde_json::json!({"name": n, "resources": {"requests": {"cpu": v}}});
         let mut side = cpu("side", "1");
         side["restartPolicy"] = "Always".into();
-        let pod = pod(serde_json::json!({"initContainers": [cpu("a", "3"), side, cpu("b", "3500m")], "containers": [cpu("m", "2")]}));
+        let pod = pod(
+            serde_json::json!({"initContainers": [cpu("a", "3"), side, cpu("b", "3500m")], "containers": [cpu("m", "2")]}),
+        );
         assert_eq!(requests(&pod)["cpu"], 4500);
         assert_eq!(pod_cgroup(&pod).cpu_shares, 4608);
     }
 
     #[test]
     fn admission() {
-        let node: BTreeMap<String, i64> = [("cpu".into(), 2000), ("memory".into(), 1 << 30), ("pods".into(), 2)].into();
+        let node: BTreeMap<String, i64> = [
+            ("cpu".into(), 2000),
+            ("memory".into(), 1 << 30),
+            ("pods".into(), 2),
+        ]
+        .into();
         let one = with(serde_json::json!({"requests": {"cpu": "1500m"}}));
         assert_eq!(admit(&one, &[], &node), Ok(()));
         let (reason, message) = admit(&one, &[&one], &node).expect_err("too much");
         assert_eq!(reason, "OutOfcpu");
-        assert_eq!(message, "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1500, capacity: 2000");
+        assert_eq!(
+            message,
+            "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1500, capacity: 2000"
+        );
         let none = with(serde_json::json!({}));
-        assert_eq!(admit(&none, &[&none, &none], &node).expect_err("too many").0, "OutOfpods");
+        assert_eq!(
+            admit(&none, &[&none, &none], &node)
+                .expect_err("too many")
+                .0,
+            "OutOfpods"
+        );
         let gpu = with(serde_json::json!({"limits": {"example.com/gpu": "1"}}));
-        assert_eq!(admit(&gpu, &[], &node).expect_err("none").0, "OutOfexample.com/gpu");
+        assert_eq!(
+            admit(&gpu, &[], &node).expect_err("none").0,
+            "OutOfexample.com/gpu"
+        );
     }
 
     #[test]
     fn resource_fields() {
-        let pod = with(serde_json::json!({"requests": {"cpu": "250m"}, "limits": {"memory": "100Mi"}}));
+        let pod =
+            with(serde_json::json!({"requests": {"cpu": "250m"}, "limits": {"memory": "100Mi"}}));
         let node: BTreeMap<String, i64> = [("cpu".into(), 2000), ("memory".into(), 1 << 30)].into();
         let check = |resource, divisor: &str, expect: Option<&str>| {
             let divisor = ApiQuantity(divisor.into());
-            assert_eq!(field(&pod::spec(&pod).containers[0], resource, Some(&divisor), &node).as_deref(), expect);
+            assert_eq!(
+                field(
+                    &pod::spec(&pod).containers[0],
+                    resource,
+                    Some(&divisor),
+                    &node
+                )
+                .as_deref(),
+                expect
+            );
         };
         check("requests.cpu", "0", Some("1"));
         check("requests.cpu", "1m", Some("250"));

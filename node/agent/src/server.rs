@@ -43,12 +43,19 @@ pub(crate) struct Listener {
 
 /// Binds.
 pub(crate) fn listen(config: &Config) -> Result<Listener, AgentError> {
-    let bad = |source| AgentError::Listen { address: config.listen, source };
+    let bad = |source| AgentError::Listen {
+        address: config.listen,
+        source,
+    };
     let acceptor = tls::acceptor(&config.tls).map_err(AgentError::Config)?;
     let socket = std::net::TcpListener::bind(config.listen).map_err(bad)?;
     socket.set_nonblocking(true).map_err(bad)?;
     let address = socket.local_addr().map_err(bad)?;
-    Ok(Listener { socket, acceptor, address })
+    Ok(Listener {
+        socket,
+        acceptor,
+        address,
+    })
 }
 
 impl Listener {
@@ -86,12 +93,24 @@ impl Listener {
             let (acceptor, routes) = (self.acceptor.clone(), routes.clone());
             tokio::spawn(async move {
                 let _place = place;
-                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await
+                else {
+                    return;
+                };
                 let peer = Peer::of(stream.get_ref().1.peer_certificates());
                 let service = routes.layer(axum::Extension(peer));
-                let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE);
-                let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service)).await;
+                let mut builder =
+                    hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                builder
+                    .http1()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HANDSHAKE);
+                let served = builder
+                    .serve_connection_with_upgrades(
+                        TokioIo::new(stream),
+                        TowerToHyperService::new(service),
+                    )
+                    .await;
                 if let Err(error) = served {
                     tracing::trace!(%error, "a connection ended");
                 }
@@ -104,22 +123,42 @@ fn routes(shared: Arc<Shared>) -> Router {
     let guarded = Router::new()
         .route("/pods", get(pods))
         .route("/stats/summary", get(stats))
-        .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::serve))
+        .route(
+            "/containerLogs/{namespace}/{pod}/{container}",
+            get(logs::serve),
+        )
         .route("/exec/{namespace}/{pod}/{container}", any(streams::exec))
-        .route("/exec/{namespace}/{pod}/{uid}/{container}", any(streams::exec))
-        .route("/attach/{namespace}/{pod}/{container}", any(streams::attach))
-        .route("/attach/{namespace}/{pod}/{uid}/{container}", any(streams::attach))
+        .route(
+            "/exec/{namespace}/{pod}/{uid}/{container}",
+            any(streams::exec),
+        )
+        .route(
+            "/attach/{namespace}/{pod}/{container}",
+            any(streams::attach),
+        )
+        .route(
+            "/attach/{namespace}/{pod}/{uid}/{container}",
+            any(streams::attach),
+        )
         .route("/portForward/{namespace}/{pod}", any(streams::port_forward))
-        .route("/portForward/{namespace}/{pod}/{uid}", any(streams::port_forward))
+        .route(
+            "/portForward/{namespace}/{pod}/{uid}",
+            any(streams::port_forward),
+        )
         .layer(middleware::from_fn_with_state(shared.clone(), guard));
-    Router::new().route("/healthz", get(|| async { "ok" })).merge(guarded).with_state(shared)
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .merge(guarded)
+        .with_state(shared)
 }
 
 /// Lets the API server in, and nobody else.
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let tls = &shared.config.tls;
     match request.extensions().get::<Option<Peer>>() {
-        Some(Some(peer)) if peer.may_enter(&tls.allowed_names, &tls.allowed_groups) => next.run(request).await,
+        Some(Some(peer)) if peer.may_enter(&tls.allowed_names, &tls.allowed_groups) => {
+            next.run(request).await
+        }
         Some(Some(peer)) => {
             let message = format!("Forbidden (user={}, verb=proxy, resource=nodes)", peer.name);
             Refusal(StatusCode::FORBIDDEN, message).into_response()
@@ -143,7 +182,12 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, [("content-type", "text/plain; charset=utf-8")], self.1 + "\n").into_response()
+        (
+            self.0,
+            [("content-type", "text/plain; charset=utf-8")],
+            self.1 + "\n",
+        )
+            .into_response()
     }
 }
 
@@ -186,20 +230,30 @@ async fn stats(State(shared): State<Arc<Shared>>) -> Result<Json<serde_json::Val
             })
         })
         .collect();
-    Ok(Json(serde_json::json!({"node": {"nodeName": shared.config.node_name}, "pods": pods})))
+    Ok(Json(
+        serde_json::json!({"node": {"nodeName": shared.config.node_name}, "pods": pods}),
+    ))
 }
 
 /// The parts of a path: `namespace`, `pod` and, by route, `uid` and `container`.
 type Where = Path<HashMap<String, String>>;
 
 /// The pod that a path names.
-fn find_pod(shared: &Shared, path: &HashMap<String, String>) -> Result<Arc<k8s_openapi::api::core::v1::Pod>, Refusal> {
+fn find_pod(
+    shared: &Shared,
+    path: &HashMap<String, String>,
+) -> Result<Arc<k8s_openapi::api::core::v1::Pod>, Refusal> {
     let part = |name: &str| path.get(name).map(String::as_str);
-    let (namespace, name) = (part("namespace").unwrap_or_default(), part("pod").unwrap_or_default());
+    let (namespace, name) = (
+        part("namespace").unwrap_or_default(),
+        part("pod").unwrap_or_default(),
+    );
     shared
         .pods
         .find(namespace, name, part("uid").filter(|u| !u.is_empty()))
-        .ok_or_else(|| Refusal::not_found(format!("pod \"{namespace}/{name}\" not found on this node")))
+        .ok_or_else(|| {
+            Refusal::not_found(format!("pod \"{namespace}/{name}\" not found on this node"))
+        })
 }
 
 /// Query parameters, repeated ones in order.
@@ -208,8 +262,20 @@ fn query(request: &Request) -> Vec<(String, String)> {
         let text = text.replace('+', " ");
         percent(&text)
     };
-    let pairs = request.uri().query().unwrap_or_default().split('&').filter(|p| !p.is_empty());
-    pairs.map(|pair| pair.split_once('=').map_or((decode(pair), String::new()), |(k, v)| (decode(k), decode(v)))).collect()
+    let pairs = request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|p| !p.is_empty());
+    pairs
+        .map(|pair| {
+            pair.split_once('=')
+                .map_or((decode(pair), String::new()), |(k, v)| {
+                    (decode(k), decode(v))
+                })
+        })
+        .collect()
 }
 
 /// Percent-decoding; what is not a code stays.
@@ -218,8 +284,12 @@ fn percent(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
-        let code = code.and_then(|c| std::str::from_utf8(c).ok()).and_then(|c| u8::from_str_radix(c, 16).ok());
+        let code = (bytes[at] == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten();
+        let code = code
+            .and_then(|c| std::str::from_utf8(c).ok())
+            .and_then(|c| u8::from_str_radix(c, 16).ok());
         match code {
             Some(byte) => {
                 out.push(byte);
@@ -244,10 +314,15 @@ mod tests {
 
     #[test]
     fn queries() {
-        let request = Request::get("/x?command=sh&command=-c&command=echo+a%26b&tty=1&odd=%zz&empty").body(axum::body::Body::empty());
+        let request =
+            Request::get("/x?command=sh&command=-c&command=echo+a%26b&tty=1&odd=%zz&empty")
+                .body(axum::body::Body::empty());
         let found = query(&request.expect("a request"));
         let pairs: Vec<String> = found.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(pairs.join("|"), "command=sh|command=-c|command=echo a&b|tty=1|odd=%zz|empty=");
+        assert_eq!(
+            pairs.join("|"),
+            "command=sh|command=-c|command=echo a&b|tty=1|odd=%zz|empty="
+        );
         assert!(truth("1") && truth("true") && !truth("0") && !truth(""));
     }
 }

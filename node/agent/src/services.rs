@@ -23,7 +23,10 @@ impl Services {
     /// The cache, and the future that keeps it.
     pub fn new(client: Client, data_dir: &Path) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let path = data_dir.join("services.json");
-        let seed = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let seed = std::fs::read(&path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         let (sender, known) = watch::channel(None);
         (Self { known, seed }, follow(client, sender, path))
     }
@@ -36,19 +39,26 @@ impl Services {
             _ => None,
         };
         let all = fresh.as_deref().unwrap_or(&self.seed);
-        let own = |s: &&Service| s.namespace == namespace || (s.namespace == "default" && s.name == "kubernetes");
+        let own = |s: &&Service| {
+            s.namespace == namespace || (s.namespace == "default" && s.name == "kubernetes")
+        };
         all.iter().filter(own).cloned().collect()
     }
 }
 
 async fn follow(client: Client, sender: watch::Sender<Option<Arc<Vec<Service>>>>, path: PathBuf) {
     let api: Api<k8s_openapi::api::core::v1::Service> = Api::all(client);
-    let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    let mut stream = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .boxed();
     let mut all: BTreeMap<(String, String), Service> = BTreeMap::new();
     let mut synced = false;
     loop {
         let add = |all: &mut BTreeMap<_, _>, service: &k8s_openapi::api::core::v1::Service| {
-            let key = (service.metadata.namespace.clone().unwrap_or_default(), service.metadata.name.clone().unwrap_or_default());
+            let key = (
+                service.metadata.namespace.clone().unwrap_or_default(),
+                service.metadata.name.clone().unwrap_or_default(),
+            );
             match Service::from_api(service) {
                 Some(kept) => all.insert(key, kept),
                 None => all.remove(&key),
@@ -59,9 +69,14 @@ async fn follow(client: Client, sender: watch::Sender<Option<Arc<Vec<Service>>>>
                 all.clear();
                 synced = false;
             }
-            Ok(Some(watcher::Event::InitApply(service) | watcher::Event::Apply(service))) => add(&mut all, &service),
+            Ok(Some(watcher::Event::InitApply(service) | watcher::Event::Apply(service))) => {
+                add(&mut all, &service)
+            }
             Ok(Some(watcher::Event::Delete(service))) => {
-                all.remove(&(service.metadata.namespace.unwrap_or_default(), service.metadata.name.unwrap_or_default()));
+                all.remove(&(
+                    service.metadata.namespace.unwrap_or_default(),
+                    service.metadata.name.unwrap_or_default(),
+                ));
             }
             Ok(Some(watcher::Event::InitDone)) => synced = true,
             Ok(None) => return,
@@ -82,7 +97,9 @@ async fn follow(client: Client, sender: watch::Sender<Option<Arc<Vec<Service>>>>
 }
 
 fn save(path: &Path, list: &[Service]) {
-    let Ok(text) = serde_json::to_vec(list) else { return };
+    let Ok(text) = serde_json::to_vec(list) else {
+        return;
+    };
     if std::fs::read(path).is_ok_and(|old| old == text) {
         return;
     }

@@ -46,18 +46,33 @@ pub(crate) struct Shared {
 impl Shared {
     /// What a pod's resolver is told. The machine's file is read anew: it changes with the network.
     pub(crate) fn resolver(&self, pod: &k8s_openapi::api::core::v1::Pod) -> DnsConfig {
-        let node = std::fs::read_to_string(&self.config.resolv_conf).map(|t| dns::parse(&t)).unwrap_or_default();
-        dns::resolver(pod, &node, &self.config.cluster_dns, &self.config.cluster_domain)
+        let node = std::fs::read_to_string(&self.config.resolv_conf)
+            .map(|t| dns::parse(&t))
+            .unwrap_or_default();
+        dns::resolver(
+            pod,
+            &node,
+            &self.config.cluster_dns,
+            &self.config.cluster_domain,
+        )
     }
 }
 
 /// Limits a call to the API server in time.
-pub(crate) async fn api<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
+pub(crate) async fn api<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApiError> {
     match tokio::time::timeout(API_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(kube::Error::Api(status))) => Err(ApiError::Refused { code: status.code, message: status.message }),
+        Ok(Err(kube::Error::Api(status))) => Err(ApiError::Refused {
+            code: status.code,
+            message: status.message,
+        }),
         Ok(Err(error)) => Err(ApiError::Silent(error.to_string())),
-        Err(_) => Err(ApiError::Silent(format!("no answer within {} s", API_TIMEOUT.as_secs()))),
+        Err(_) => Err(ApiError::Silent(format!(
+            "no answer within {} s",
+            API_TIMEOUT.as_secs()
+        ))),
     }
 }
 

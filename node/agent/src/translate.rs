@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use crate::runtime::{
-    ContainerSpec, DnsConfig, Image, LABEL_CONTAINER_NAME, LABEL_POD_NAME, LABEL_POD_NAMESPACE, LABEL_POD_UID, Mount, NamespaceMode,
-    PortMapping, Protocol, SandboxSpec,
+    ContainerSpec, DnsConfig, Image, LABEL_CONTAINER_NAME, LABEL_POD_NAME, LABEL_POD_NAMESPACE,
+    LABEL_POD_UID, Mount, NamespaceMode, PortMapping, Protocol, SandboxSpec,
 };
 use crate::{dns, env, pod, resources, security};
 
@@ -17,13 +17,23 @@ pub fn log_directory(logs: &Path, namespace: &str, name: &str, uid: &str) -> Pat
 }
 
 fn identity(pod: &Pod) -> BTreeMap<String, String> {
-    [(LABEL_POD_NAME, pod::name(pod)), (LABEL_POD_NAMESPACE, pod::namespace(pod)), (LABEL_POD_UID, pod::uid(pod))]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into()
+    [
+        (LABEL_POD_NAME, pod::name(pod)),
+        (LABEL_POD_NAMESPACE, pod::namespace(pod)),
+        (LABEL_POD_UID, pod::uid(pod)),
+    ]
+    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    .into()
 }
 
 /// The sandbox as it shall be.
-pub fn sandbox(pod: &Pod, attempt: u32, logs: &Path, resolver: DnsConfig, domain: &str) -> Result<SandboxSpec, String> {
+pub fn sandbox(
+    pod: &Pod,
+    attempt: u32,
+    logs: &Path,
+    resolver: DnsConfig,
+    domain: &str,
+) -> Result<SandboxSpec, String> {
     let spec = pod::spec(pod);
     if spec.host_users == Some(false) {
         return Err("hostUsers: false (user namespaces) is not supported by this node".into());
@@ -31,7 +41,11 @@ pub fn sandbox(pod: &Pod, attempt: u32, logs: &Path, resolver: DnsConfig, domain
     let host_network = pod::host_network(pod);
     let mut labels: BTreeMap<String, String> = pod.metadata.labels.clone().unwrap_or_default();
     labels.extend(identity(pod));
-    let ports = spec.containers.iter().chain(spec.init_containers.iter().flatten()).flat_map(|c| c.ports.iter().flatten());
+    let ports = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten())
+        .flat_map(|c| c.ports.iter().flatten());
     let port_mappings = ports
         .filter_map(|p| {
             let host_port = u16::try_from(p.host_port?).ok().filter(|n| *n > 0)?;
@@ -47,17 +61,34 @@ pub fn sandbox(pod: &Pod, attempt: u32, logs: &Path, resolver: DnsConfig, domain
             })
         })
         .collect();
-    let node_or_pod = |node: Option<bool>| if node.unwrap_or(false) { NamespaceMode::Node } else { NamespaceMode::Pod };
-    let sysctls = spec.security_context.iter().flat_map(|s| s.sysctls.iter().flatten());
+    let node_or_pod = |node: Option<bool>| {
+        if node.unwrap_or(false) {
+            NamespaceMode::Node
+        } else {
+            NamespaceMode::Pod
+        }
+    };
+    let sysctls = spec
+        .security_context
+        .iter()
+        .flat_map(|s| s.sysctls.iter().flatten());
     Ok(SandboxSpec {
         name: pod::name(pod).into(),
         namespace: pod::namespace(pod).into(),
         uid: pod::uid(pod).into(),
         attempt,
-        hostname: if host_network { String::new() } else { dns::hostname(pod, domain).0 },
+        hostname: if host_network {
+            String::new()
+        } else {
+            dns::hostname(pod, domain).0
+        },
         log_directory: log_directory(logs, pod::namespace(pod), pod::name(pod), pod::uid(pod)),
         dns: Some(resolver),
-        port_mappings: if host_network { Vec::new() } else { port_mappings },
+        port_mappings: if host_network {
+            Vec::new()
+        } else {
+            port_mappings
+        },
         labels,
         annotations: pod.metadata.annotations.clone().unwrap_or_default(),
         network: node_or_pod(spec.host_network),
@@ -100,17 +131,29 @@ pub fn log_path(container: &str, attempt: u32) -> PathBuf {
 pub fn container(pod: &Pod, container: &Container, parts: Parts<'_>) -> ContainerSpec {
     let mut labels = identity(pod);
     labels.insert(LABEL_CONTAINER_NAME.into(), container.name.clone());
-    let policy = container.termination_message_policy.clone().unwrap_or_else(|| "File".into());
+    let policy = container
+        .termination_message_policy
+        .clone()
+        .unwrap_or_else(|| "File".into());
     let mut annotations: BTreeMap<String, String> = [
         (pod::ANNOTATION_HASH, pod::container_hash(container)),
         (pod::ANNOTATION_RESTARTS, parts.attempt.to_string()),
         (pod::ANNOTATION_MESSAGE_POLICY, policy),
-        (pod::ANNOTATION_GRACE, pod::spec(pod).termination_grace_period_seconds.unwrap_or(30).to_string()),
+        (
+            pod::ANNOTATION_GRACE,
+            pod::spec(pod)
+                .termination_grace_period_seconds
+                .unwrap_or(30)
+                .to_string(),
+        ),
     ]
     .map(|(k, v)| (k.to_owned(), v))
     .into();
     if let Some(path) = parts.message_file {
-        annotations.insert(pod::ANNOTATION_MESSAGE_PATH.into(), path.to_string_lossy().into_owned());
+        annotations.insert(
+            pod::ANNOTATION_MESSAGE_PATH.into(),
+            path.to_string_lossy().into_owned(),
+        );
     }
     ContainerSpec {
         name: container.name.clone(),
@@ -131,6 +174,9 @@ pub fn container(pod: &Pod, container: &Container, parts: Parts<'_>) -> Containe
         tty: container.tty.unwrap_or(false),
         resources: resources::container(pod, container, parts.node_memory_bytes),
         security: security::of_container(pod, container),
-        stop_signal: container.lifecycle.as_ref().and_then(|l| l.stop_signal.clone()),
+        stop_signal: container
+            .lifecycle
+            .as_ref()
+            .and_then(|l| l.stop_signal.clone()),
     }
 }

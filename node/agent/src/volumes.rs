@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::objects::Resolved;
 use crate::pod;
 
-pub use mounts::{container_mounts, MountInputs};
+pub use mounts::{MountInputs, container_mounts};
 pub use teardown::{remove_pod, unmount_beneath};
 
 /// `f_type` of a tmpfs.
@@ -53,18 +53,29 @@ impl Dirs {
     }
 
     fn on_disk(&self, uid: &str, plugin: &str, name: &str) -> PathBuf {
-        self.pod_data(uid).join("volumes").join(format!("kubernetes.io~{plugin}")).join(name)
+        self.pod_data(uid)
+            .join("volumes")
+            .join(format!("kubernetes.io~{plugin}"))
+            .join(name)
     }
 
     fn in_memory(&self, uid: &str, plugin: &str, name: &str) -> PathBuf {
-        self.pod_run(uid).join("volumes").join(format!("kubernetes.io~{plugin}")).join(name)
+        self.pod_run(uid)
+            .join("volumes")
+            .join(format!("kubernetes.io~{plugin}"))
+            .join(name)
     }
 
     /// UIDs of pods that have a directory.
     pub fn pods(&self) -> Vec<String> {
         let mut uids: Vec<String> = [&self.data, &self.run]
             .iter()
-            .flat_map(|dir| fs::read_dir(dir.join("pods")).into_iter().flatten().flatten())
+            .flat_map(|dir| {
+                fs::read_dir(dir.join("pods"))
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+            })
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         uids.sort_unstable();
@@ -77,7 +88,8 @@ impl Dirs {
         for dir in [&self.data, &self.run] {
             make_dir(dir, 0o700)?;
         }
-        let stat = rustix::fs::statfs(&self.run).map_err(|e| format!("{}: {e}", self.run.display()))?;
+        let stat =
+            rustix::fs::statfs(&self.run).map_err(|e| format!("{}: {e}", self.run.display()))?;
         if stat.f_type != TMPFS_MAGIC {
             mount_tmpfs(&self.run, 0o700, None)?;
         }
@@ -117,26 +129,39 @@ pub fn mount_all(pod: &Pod, dirs: &Dirs, inputs: &Inputs<'_>) -> Result<(), Stri
     make_dir(&dirs.pod_data(uid), 0o700)?;
     make_dir(&dirs.pod_run(uid), 0o700)?;
     for volume in pod::spec(pod).volumes.iter().flatten() {
-        mount_one(pod, volume, dirs, inputs)
-            .map_err(|why| format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name))?;
+        mount_one(pod, volume, dirs, inputs).map_err(|why| {
+            format!(
+                "MountVolume.SetUp failed for volume \"{}\" : {why}",
+                volume.name
+            )
+        })?;
     }
     Ok(())
 }
 
 fn fs_group(pod: &Pod) -> Option<u32> {
-    pod::spec(pod).security_context.as_ref()?.fs_group.and_then(|g| u32::try_from(g).ok())
+    pod::spec(pod)
+        .security_context
+        .as_ref()?
+        .fs_group
+        .and_then(|g| u32::try_from(g).ok())
 }
 
 fn mount_one(pod: &Pod, volume: &Volume, dirs: &Dirs, inputs: &Inputs<'_>) -> Result<(), String> {
     let group = fs_group(pod);
     if let Some(path) = &volume.host_path {
-        return hostpath::check(Path::new(&path.path), path.type_.as_deref().unwrap_or_default());
+        return hostpath::check(
+            Path::new(&path.path),
+            path.type_.as_deref().unwrap_or_default(),
+        );
     }
     if let Some(claim) = &volume.persistent_volume_claim {
-        let claim = inputs
-            .claims
-            .get(&claim.claim_name)
-            .ok_or_else(|| format!("persistentvolumeclaim \"{}\" is not bound yet", claim.claim_name))?;
+        let claim = inputs.claims.get(&claim.claim_name).ok_or_else(|| {
+            format!(
+                "persistentvolumeclaim \"{}\" is not bound yet",
+                claim.claim_name
+            )
+        })?;
         return match &claim.host_path_type {
             Some(kind) => hostpath::check(&claim.path, kind),
             None => {
@@ -155,14 +180,27 @@ fn mount_one(pod: &Pod, volume: &Volume, dirs: &Dirs, inputs: &Inputs<'_>) -> Re
 }
 
 /// Where a volume is, and whether it can only be read.
-pub(crate) fn locate(pod: &Pod, volume: &Volume, dirs: &Dirs, claims: &BTreeMap<String, Claim>) -> Result<(PathBuf, bool), String> {
+pub(crate) fn locate(
+    pod: &Pod,
+    volume: &Volume,
+    dirs: &Dirs,
+    claims: &BTreeMap<String, Claim>,
+) -> Result<(PathBuf, bool), String> {
     let (uid, name) = (pod::uid(pod), volume.name.as_str());
     if let Some(path) = &volume.host_path {
         return Ok((PathBuf::from(&path.path), false));
     }
     if let Some(source) = &volume.persistent_volume_claim {
-        let claim = claims.get(&source.claim_name).ok_or_else(|| format!("persistentvolumeclaim \"{}\" is not bound yet", source.claim_name))?;
-        return Ok((claim.path.clone(), claim.read_only || source.read_only.unwrap_or(false)));
+        let claim = claims.get(&source.claim_name).ok_or_else(|| {
+            format!(
+                "persistentvolumeclaim \"{}\" is not bound yet",
+                source.claim_name
+            )
+        })?;
+        return Ok((
+            claim.path.clone(),
+            claim.read_only || source.read_only.unwrap_or(false),
+        ));
     }
     if let Some(source) = &volume.empty_dir {
         return Ok(match source.medium.as_deref() {
@@ -186,14 +224,22 @@ pub(crate) fn locate(pod: &Pod, volume: &Volume, dirs: &Dirs, claims: &BTreeMap<
     Ok((dirs.in_memory(uid, plugin, name), true))
 }
 
-fn empty_dir(pod: &Pod, source: &EmptyDirVolumeSource, path: &Path, group: Option<u32>) -> Result<(), String> {
+fn empty_dir(
+    pod: &Pod,
+    source: &EmptyDirVolumeSource,
+    path: &Path,
+    group: Option<u32>,
+) -> Result<(), String> {
     let fresh = !path.exists();
     make_dir(path, 0o777)?;
     match source.medium.as_deref().unwrap_or_default() {
         "" => {}
         "Memory" => {
             if !is_mount_point(path)? {
-                let limit = source.size_limit.as_ref().and_then(|q| q.0.parse::<minicloud_api::quantity::Quantity>().ok());
+                let limit = source
+                    .size_limit
+                    .as_ref()
+                    .and_then(|q| q.0.parse::<minicloud_api::quantity::Quantity>().ok());
                 let limit = limit.map(|q| q.units()).filter(|b| *b > 0);
                 // The pod's memory limit bounds it too: the pages are charged to the pod.
                 let pod_limit = crate::resources::pod_cgroup(pod).memory_limit_bytes;
@@ -201,10 +247,19 @@ fn empty_dir(pod: &Pod, source: &EmptyDirVolumeSource, path: &Path, group: Optio
                 mount_tmpfs(path, 0o777, size)?;
             }
         }
-        medium => return Err(format!("emptyDir medium {medium:?} is not supported by this node")),
+        medium => {
+            return Err(format!(
+                "emptyDir medium {medium:?} is not supported by this node"
+            ));
+        }
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(|e| format!("{}: {e}", path.display()))?;
-    if fresh || group.is_some() { ownership::apply(pod, path, group) } else { Ok(()) }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777))
+        .map_err(|e| format!("{}: {e}", path.display()))?;
+    if fresh || group.is_some() {
+        ownership::apply(pod, path, group)
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes a directory with its parents; the mode is for the last one and holds against any umask.
@@ -213,16 +268,22 @@ fn make_dir(path: &Path, mode: u32) -> Result<(), String> {
         return Ok(());
     }
     let fail = |e: std::io::Error| format!("{}: {e}", path.display());
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(fail)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(fail)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(fail)
 }
 
 fn mount_tmpfs(path: &Path, mode: u32, size_bytes: Option<i64>) -> Result<(), String> {
     use rustix::mount::MountFlags;
     let size = size_bytes.map(|b| format!(",size={b}")).unwrap_or_default();
-    let options = std::ffi::CString::new(format!("mode={mode:o}{size}")).map_err(|e| e.to_string())?;
+    let options =
+        std::ffi::CString::new(format!("mode={mode:o}{size}")).map_err(|e| e.to_string())?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    rustix::mount::mount("tmpfs", path, "tmpfs", flags, options.as_c_str()).map_err(|e| format!("mount a tmpfs on {}: {e}", path.display()))
+    rustix::mount::mount("tmpfs", path, "tmpfs", flags, options.as_c_str())
+        .map_err(|e| format!("mount a tmpfs on {}: {e}", path.display()))
 }
 
 fn is_mount_point(path: &Path) -> Result<bool, String> {

@@ -23,8 +23,8 @@ use crate::checkpoint::Checkpoint;
 use crate::decide::{self, Busy, Memory, Outcome, Volumes};
 use crate::events::Severity;
 use crate::pod;
-use crate::probe::check::Unhealthy;
 use crate::probe::Kind;
+use crate::probe::check::Unhealthy;
 use crate::runtime::{ObservedPod, RuntimeError};
 use crate::shared::Shared;
 use prepare::{Prepared, Token};
@@ -67,12 +67,23 @@ enum Done {
     Unmounted(Result<(), String>),
     SandboxStarted(Result<String, String>),
     Sandbox(Result<(), RuntimeError>),
-    Started { name: String, ended: Option<Timestamp>, result: Result<String, Failure> },
-    Killed { id: String, result: Result<(), RuntimeError> },
+    Started {
+        name: String,
+        ended: Option<Timestamp>,
+        result: Result<String, Failure>,
+    },
+    Killed {
+        id: String,
+        result: Result<(), RuntimeError>,
+    },
     Removed(Result<(), RuntimeError>),
     Finished(Result<(), String>),
     Reported(Result<Box<Pod>, crate::shared::ApiError>),
-    Probed { id: String, kind: Kind, result: Result<(), Unhealthy> },
+    Probed {
+        id: String,
+        kind: Kind,
+        result: Result<(), Unhealthy>,
+    },
     Saved,
 }
 
@@ -103,19 +114,35 @@ pub(crate) struct Worker {
 }
 
 /// Starts a worker; `over` is called with the UID when nothing is left of the pod.
-pub(crate) fn spawn(shared: Arc<Shared>, begin: Begin, over: impl FnOnce(String) + Send + 'static) -> Handle {
+pub(crate) fn spawn(
+    shared: Arc<Shared>,
+    begin: Begin,
+    over: impl FnOnce(String) + Send + 'static,
+) -> Handle {
     let pod = begin.desired.pod.clone();
     let uid = pod::uid(&pod).to_owned();
     let (view, views) = watch::channel(pod.clone());
     let (desired, receiver) = watch::channel(begin.desired);
     let changed = Arc::new(Notify::new());
     let (prepared, outcome) = match begin.checkpoint {
-        Some(kept) => (Prepared { objects: kept.objects, claims: kept.claims, ..Prepared::default() }, kept.outcome),
+        Some(kept) => (
+            Prepared {
+                objects: kept.objects,
+                claims: kept.claims,
+                ..Prepared::default()
+            },
+            kept.outcome,
+        ),
         None => (Prepared::default(), None),
     };
     let reported = pod::status(&pod);
     let memory = Memory {
-        start_time: Some(reported.start_time.as_ref().map_or_else(Timestamp::now, |t| t.0)),
+        start_time: Some(
+            reported
+                .start_time
+                .as_ref()
+                .map_or_else(Timestamp::now, |t| t.0),
+        ),
         outcome: begin.outcome.or(outcome),
         gone: receiver.borrow().gone,
         ..Memory::default()
@@ -146,7 +173,11 @@ pub(crate) fn spawn(shared: Arc<Shared>, begin: Begin, over: impl FnOnce(String)
         worker.run().await;
         over(uid);
     });
-    Handle { desired, changed, view: views }
+    Handle {
+        desired,
+        changed,
+        view: views,
+    }
 }
 
 impl Worker {
@@ -158,8 +189,14 @@ impl Worker {
             if self.stale && self.look_again.retry_at(now).is_none() {
                 self.look(now).await;
             }
-            let wake = if self.stale { self.look_again.retry_at(now) } else { self.step(now) };
-            let sleep = wake.map_or(LONGEST_SLEEP, |at| crate::backoff::elapsed(now, at).min(LONGEST_SLEEP));
+            let wake = if self.stale {
+                self.look_again.retry_at(now)
+            } else {
+                self.step(now)
+            };
+            let sleep = wake.map_or(LONGEST_SLEEP, |at| {
+                crate::backoff::elapsed(now, at).min(LONGEST_SLEEP)
+            });
             tokio::select! {
                 _ = tokio::time::sleep(sleep), if wake.is_some() => {}
                 () = self.changed.notified() => self.stale = true,
@@ -183,7 +220,12 @@ impl Worker {
                 },
             }
         }
-        self.shared.objects.hold(&self.uid, pod::namespace(&self.pod), &[], &self.objects_changed);
+        self.shared.objects.hold(
+            &self.uid,
+            pod::namespace(&self.pod),
+            &[],
+            &self.objects_changed,
+        );
     }
 
     /// Runtime's truth about this pod; what cannot be seen is not decided about.
@@ -204,7 +246,13 @@ impl Worker {
 
     /// Decides and begins what is to be done; says when to decide again.
     fn step(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let decision = decide::decide(&self.pod, &self.observed, &self.memory, &self.shared.host, now);
+        let decision = decide::decide(
+            &self.pod,
+            &self.observed,
+            &self.memory,
+            &self.shared.host,
+            now,
+        );
         if decision.stopping && self.memory.stopping_since.is_none() {
             self.memory.stopping_since = Some(now);
             self.stop.send_replace(true);
@@ -217,7 +265,8 @@ impl Worker {
         let mut shown = (*self.pod).clone();
         shown.status = Some(decision.status.clone());
         self.view.send_if_modified(|view| {
-            let moved = view.status != shown.status || view.metadata.resource_version != shown.metadata.resource_version;
+            let moved = view.status != shown.status
+                || view.metadata.resource_version != shown.metadata.resource_version;
             if moved {
                 *view = Arc::new(shown);
             }
@@ -258,14 +307,23 @@ impl Worker {
 
     fn hold_objects(&self) {
         let names = pod::referenced_objects(&self.pod);
-        self.shared.objects.hold(&self.uid, pod::namespace(&self.pod), &names, &self.objects_changed);
+        self.shared.objects.hold(
+            &self.uid,
+            pod::namespace(&self.pod),
+            &names,
+            &self.objects_changed,
+        );
     }
 
     fn object_changed(&mut self) {
         self.refresh = true;
         for memory in self.memory.containers.values_mut() {
             // What was missing may be there now.
-            if memory.error.as_ref().is_some_and(|(reason, _)| reason == "CreateContainerConfigError") {
+            if memory
+                .error
+                .as_ref()
+                .is_some_and(|(reason, _)| reason == "CreateContainerConfigError")
+            {
                 memory.retry = Backoff::default();
             }
         }
@@ -277,28 +335,56 @@ impl Worker {
     /// Tells of containers that began to wait for their next try.
     fn note_backoffs(&self, status: &k8s_openapi::api::core::v1::PodStatus) {
         let waits = |status: &k8s_openapi::api::core::v1::PodStatus, name: &str| {
-            let all = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
+            let all = status
+                .container_statuses
+                .iter()
+                .flatten()
+                .chain(status.init_container_statuses.iter().flatten());
             all.filter(|c| c.name == name).any(|c| {
                 let waiting = c.state.as_ref().and_then(|s| s.waiting.as_ref());
                 waiting.and_then(|w| w.reason.as_deref()) == Some("CrashLoopBackOff")
             })
         };
         for (_, container) in pod::containers(&self.pod) {
-            let before = self.memory.last_status.as_ref().is_some_and(|s| waits(s, &container.name));
+            let before = self
+                .memory
+                .last_status
+                .as_ref()
+                .is_some_and(|s| waits(s, &container.name));
             if !before && waits(status, &container.name) {
-                let pod = format!("{}_{}({})", pod::name(&self.pod), pod::namespace(&self.pod), self.uid);
-                let message = format!("Back-off restarting failed container {} in pod {pod}", container.name);
+                let pod = format!(
+                    "{}_{}({})",
+                    pod::name(&self.pod),
+                    pod::namespace(&self.pod),
+                    self.uid
+                );
+                let message = format!(
+                    "Back-off restarting failed container {} in pod {pod}",
+                    container.name
+                );
                 self.event(Some(&container.name), Severity::Warning, "BackOff", message);
             }
         }
     }
 
-    fn event(&self, container: Option<&str>, severity: Severity, reason: &'static str, message: impl Into<String>) {
-        self.shared.events.pod(&self.pod, container, severity, reason, message);
+    fn event(
+        &self,
+        container: Option<&str>,
+        severity: Severity,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        self.shared
+            .events
+            .pod(&self.pod, container, severity, reason, message);
     }
 
     /// Begins an operation that keeps `busy` until it is done.
-    fn begin(&mut self, busy: Option<Busy>, operation: impl Future<Output = Done> + Send + 'static) {
+    fn begin(
+        &mut self,
+        busy: Option<Busy>,
+        operation: impl Future<Output = Done> + Send + 'static,
+    ) {
         let id = self.ops.spawn(operation).id();
         if let Some(busy) = busy {
             self.memory.busy.insert(busy.clone());

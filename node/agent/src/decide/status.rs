@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP,
-    PodCondition, PodIP, PodStatus,
+    ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, HostIP, PodCondition, PodIP, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -18,13 +18,21 @@ pub fn status_is_terminal(status: &PodStatus) -> bool {
 }
 
 pub(super) fn compute(world: &World<'_>, outcome: Option<&Outcome>) -> PodStatus {
-    let old = world.memory.last_status.as_ref().unwrap_or(pod::status(world.pod));
+    let old = world
+        .memory
+        .last_status
+        .as_ref()
+        .unwrap_or(pod::status(world.pod));
     let stopping = outcome.is_some() || world.deleted();
     let up = world.observed.containers.iter().any(|c| is_up(&c.state));
     let pending_work = !world.memory.busy.is_empty() && world.deleted();
     let phase = match outcome {
         // The end is reported when nothing runs any more; until then the pod is what it was.
-        Some(_) if up => old.phase.clone().filter(|p| p != "Succeeded" && p != "Failed").unwrap_or_else(|| "Running".into()),
+        Some(_) if up => old
+            .phase
+            .clone()
+            .filter(|p| p != "Succeeded" && p != "Failed")
+            .unwrap_or_else(|| "Running".into()),
         Some(Outcome { phase, .. }) if !phase.is_empty() => phase.clone(),
         _ if stopping && !up && !pending_work => match self::phase(world, true) {
             end @ ("Succeeded" | "Failed") => end.into(),
@@ -34,8 +42,13 @@ pub(super) fn compute(world: &World<'_>, outcome: Option<&Outcome>) -> PodStatus
     };
     let has_init = world.views.iter().any(|v| v.role != Role::Main);
     let statuses = |main: bool| -> Vec<ContainerStatus> {
-        let views = world.views.iter().filter(|v| (v.role == Role::Main) == main);
-        views.map(|v| container_status(world, v, stopping, has_init)).collect()
+        let views = world
+            .views
+            .iter()
+            .filter(|v| (v.role == Role::Main) == main);
+        views
+            .map(|v| container_status(world, v, stopping, has_init))
+            .collect()
     };
     let (init, main) = (statuses(false), statuses(true));
     let ips = pod_ips(world, old);
@@ -45,7 +58,14 @@ pub(super) fn compute(world: &World<'_>, outcome: Option<&Outcome>) -> PodStatus
         reason: ended.and_then(|o| o.reason.clone()),
         message: ended.and_then(|o| o.message.clone()),
         host_ip: world.host.ips.first().cloned(),
-        host_ips: some(world.host.ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect()),
+        host_ips: some(
+            world
+                .host
+                .ips
+                .iter()
+                .map(|ip| HostIP { ip: ip.clone() })
+                .collect(),
+        ),
         pod_ip: ips.first().cloned(),
         pod_ips: some(ips.into_iter().map(|ip| PodIP { ip }).collect()),
         start_time: Some(Time(whole_seconds(world.start_time()))),
@@ -79,19 +99,33 @@ fn pod_ips(world: &World<'_>, old: &PodStatus) -> Vec<String> {
     match world.sandbox.filter(|s| s.ready) {
         Some(sandbox) => sandbox.ips.clone(),
         // A pod that is over keeps the address it had.
-        None => old.pod_ips.iter().flatten().map(|ip| ip.ip.clone()).collect(),
+        None => old
+            .pod_ips
+            .iter()
+            .flatten()
+            .map(|ip| ip.ip.clone())
+            .collect(),
     }
 }
 
 /// The phase by the containers. `terminal` says that none of them will run again.
 pub(super) fn phase(world: &World<'_>, terminal: bool) -> &'static str {
-    let begun = world.views.iter().any(|v| v.role == Role::Main && v.current.is_some());
+    let begun = world
+        .views
+        .iter()
+        .any(|v| v.role == Role::Main && v.current.is_some());
     let mut pending = false;
-    for view in world.views.iter().filter(|v| v.role != Role::Main && !begun) {
+    for view in world
+        .views
+        .iter()
+        .filter(|v| v.role != Role::Main && !begun)
+    {
         match (view.role, view.exit_code()) {
             (Role::Sidecar, _) => pending |= !world.started(view),
             (_, Some(0)) => {}
-            (_, Some(_)) if pod::restart_policy(world.pod) == RestartPolicy::Never => return "Failed",
+            (_, Some(_)) if pod::restart_policy(world.pod) == RestartPolicy::Never => {
+                return "Failed";
+            }
             _ => pending = true,
         }
     }
@@ -109,7 +143,11 @@ pub(super) fn phase(world: &World<'_>, terminal: bool) -> &'static str {
         }
     }
     if terminal && running == 0 && unknown == 0 && waiting == 0 && !pending {
-        return if stopped == succeeded { "Succeeded" } else { "Failed" };
+        return if stopped == succeeded {
+            "Succeeded"
+        } else {
+            "Failed"
+        };
     }
     match pod::restart_policy(world.pod) {
         _ if pending || waiting > 0 => "Pending",
@@ -121,9 +159,26 @@ pub(super) fn phase(world: &World<'_>, terminal: bool) -> &'static str {
     }
 }
 
-fn terminated(world: &World<'_>, container: &ObservedContainer) -> Option<ContainerStateTerminated> {
-    let ContainerState::Exited { started_at, finished_at, exit_code, reason, message } = &container.state else { return None };
-    let text = world.memory.messages.get(&container.id).filter(|m| !m.is_empty()).unwrap_or(message);
+fn terminated(
+    world: &World<'_>,
+    container: &ObservedContainer,
+) -> Option<ContainerStateTerminated> {
+    let ContainerState::Exited {
+        started_at,
+        finished_at,
+        exit_code,
+        reason,
+        message,
+    } = &container.state
+    else {
+        return None;
+    };
+    let text = world
+        .memory
+        .messages
+        .get(&container.id)
+        .filter(|m| !m.is_empty())
+        .unwrap_or(message);
     let reason = match reason.as_str() {
         "" if *exit_code == 0 => "Completed",
         "" => "Error",
@@ -146,29 +201,67 @@ fn container_id(world: &World<'_>, container: &ObservedContainer) -> String {
 
 fn waiting(reason: &str, message: &str) -> ApiState {
     let message = (!message.is_empty()).then(|| message.to_owned());
-    ApiState { waiting: Some(ContainerStateWaiting { reason: Some(reason.into()), message }), ..ApiState::default() }
+    ApiState {
+        waiting: Some(ContainerStateWaiting {
+            reason: Some(reason.into()),
+            message,
+        }),
+        ..ApiState::default()
+    }
 }
 
-fn container_status(world: &World<'_>, view: &View<'_>, stopping: bool, has_init: bool) -> ContainerStatus {
-    let ended = |c: &ObservedContainer| ApiState { terminated: terminated(world, c), ..ApiState::default() };
+fn container_status(
+    world: &World<'_>,
+    view: &View<'_>,
+    stopping: bool,
+    has_init: bool,
+) -> ContainerStatus {
+    let ended = |c: &ObservedContainer| ApiState {
+        terminated: terminated(world, c),
+        ..ApiState::default()
+    };
     let not_yet = || match view.memory.and_then(|m| m.error.as_ref()) {
         Some((reason, message)) => waiting(reason, message),
         None if has_init => waiting("PodInitializing", ""),
         None => waiting("ContainerCreating", ""),
     };
-    let previous = view.previous.filter(|c| matches!(c.state, ContainerState::Exited { .. }));
+    let previous = view
+        .previous
+        .filter(|c| matches!(c.state, ContainerState::Exited { .. }));
     let (state, last) = match view.newest {
         None => lost(world, view, not_yet(), stopping),
         Some(c) => match &c.state {
             ContainerState::Created => (not_yet(), previous.map(ended)),
             ContainerState::Running { started_at } => {
-                let running = Some(ContainerStateRunning { started_at: time(*started_at) });
-                (ApiState { running, ..ApiState::default() }, previous.map(ended))
+                let running = Some(ContainerStateRunning {
+                    started_at: time(*started_at),
+                });
+                (
+                    ApiState {
+                        running,
+                        ..ApiState::default()
+                    },
+                    previous.map(ended),
+                )
             }
-            ContainerState::Unknown => (waiting("ContainerStatusUnknown", "The runtime does not know its state"), previous.map(ended)),
-            ContainerState::Exited { exit_code, finished_at, .. } => {
-                let again = !stopping && (world.restarts(view, *exit_code) || view.current.is_none());
-                match again.then(|| held_back(world, view, *finished_at)).flatten() {
+            ContainerState::Unknown => (
+                waiting(
+                    "ContainerStatusUnknown",
+                    "The runtime does not know its state",
+                ),
+                previous.map(ended),
+            ),
+            ContainerState::Exited {
+                exit_code,
+                finished_at,
+                ..
+            } => {
+                let again =
+                    !stopping && (world.restarts(view, *exit_code) || view.current.is_none());
+                match again
+                    .then(|| held_back(world, view, *finished_at))
+                    .flatten()
+                {
                     Some(state) => (state, Some(ended(c))),
                     None => (ended(c), previous.map(ended)),
                 }
@@ -178,11 +271,22 @@ fn container_status(world: &World<'_>, view: &View<'_>, stopping: bool, has_init
     let done = view.role == Role::Init && view.exit_code() == Some(0);
     ContainerStatus {
         name: view.spec.name.clone(),
-        image: view.newest.map_or_else(|| view.spec.image.clone().unwrap_or_default(), |c| c.image.clone()),
+        image: view.newest.map_or_else(
+            || view.spec.image.clone().unwrap_or_default(),
+            |c| c.image.clone(),
+        ),
         image_id: view.newest.map(|c| c.image_ref.clone()).unwrap_or_default(),
         container_id: view.newest.map(|c| container_id(world, c)),
-        ready: if view.role == Role::Init { done } else { world.ready(view) },
-        started: Some(if view.role == Role::Init { view.running().is_some() } else { world.started(view) }),
+        ready: if view.role == Role::Init {
+            done
+        } else {
+            world.ready(view)
+        },
+        started: Some(if view.role == Role::Init {
+            view.running().is_some()
+        } else {
+            world.started(view)
+        }),
         restart_count: match view.newest {
             Some(c) => i32::try_from(pod::restarts(c)).unwrap_or(i32::MAX),
             None => view.reported.map_or(0, |r| r.restart_count),
@@ -194,27 +298,47 @@ fn container_status(world: &World<'_>, view: &View<'_>, stopping: bool, has_init
 }
 
 /// State and last state of a container that the runtime has no trace of.
-fn lost(world: &World<'_>, view: &View<'_>, not_yet: ApiState, stopping: bool) -> (ApiState, Option<ApiState>) {
-    let Some(reported) = view.reported else { return (not_yet, None) };
+fn lost(
+    world: &World<'_>,
+    view: &View<'_>,
+    not_yet: ApiState,
+    stopping: bool,
+) -> (ApiState, Option<ApiState>) {
+    let Some(reported) = view.reported else {
+        return (not_yet, None);
+    };
     let state = reported.state.as_ref();
     if let Some(ended) = state.and_then(|s| s.terminated.as_ref()) {
-        let ended = ApiState { terminated: Some(ended.clone()), ..ApiState::default() };
+        let ended = ApiState {
+            terminated: Some(ended.clone()),
+            ..ApiState::default()
+        };
         // An init container that is through stays so; its trace may be gone.
-        return if stopping { (ended, reported.last_state.clone()) } else { (not_yet, Some(ended)) };
+        return if stopping {
+            (ended, reported.last_state.clone())
+        } else {
+            (not_yet, Some(ended))
+        };
     }
     if state.is_some_and(|s| s.running.is_some()) {
         let ended = ApiState {
             terminated: Some(ContainerStateTerminated {
                 exit_code: 137,
                 reason: Some("ContainerStatusUnknown".into()),
-                message: Some("The container could not be located when the pod was terminated".into()),
+                message: Some(
+                    "The container could not be located when the pod was terminated".into(),
+                ),
                 container_id: reported.container_id.clone(),
                 finished_at: time(world.now),
                 ..ContainerStateTerminated::default()
             }),
             ..ApiState::default()
         };
-        return if stopping { (ended, reported.last_state.clone()) } else { (not_yet, Some(ended)) };
+        return if stopping {
+            (ended, reported.last_state.clone())
+        } else {
+            (not_yet, Some(ended))
+        };
     }
     (not_yet, reported.last_state.clone())
 }
@@ -227,22 +351,47 @@ fn held_back(world: &World<'_>, view: &View<'_>, ended: Timestamp) -> Option<Api
     }
     memory.crash.until(ended, world.now)?;
     let delay = go_duration(memory.crash.delay().as_secs());
-    let pod = format!("{}_{}({})", pod::name(world.pod), pod::namespace(world.pod), pod::uid(world.pod));
-    Some(waiting("CrashLoopBackOff", &format!("back-off {delay} restarting failed container={} pod={pod}", view.spec.name)))
+    let pod = format!(
+        "{}_{}({})",
+        pod::name(world.pod),
+        pod::namespace(world.pod),
+        pod::uid(world.pod)
+    );
+    Some(waiting(
+        "CrashLoopBackOff",
+        &format!(
+            "back-off {delay} restarting failed container={} pod={pod}",
+            view.spec.name
+        ),
+    ))
 }
 
 /// Seconds as Go prints a duration: `10s`, `1m20s`, `5m0s`.
 fn go_duration(seconds: u64) -> String {
-    if seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) }
+    if seconds < 60 {
+        format!("{seconds}s")
+    } else {
+        format!("{}m{}s", seconds / 60, seconds % 60)
+    }
 }
 
 fn conditions(world: &World<'_>, status: &PodStatus, old: &PodStatus) -> Vec<PodCondition> {
     let phase = status.phase.as_deref().unwrap_or_default();
     let names = |test: &dyn Fn(&View<'_>) -> bool| -> Vec<&str> {
-        world.views.iter().filter(|v| test(v)).map(|v| v.spec.name.as_str()).collect()
+        world
+            .views
+            .iter()
+            .filter(|v| test(v))
+            .map(|v| v.spec.name.as_str())
+            .collect()
     };
-    let network = world.sandbox.is_some_and(|s| s.ready && (s.host_network || !s.ips.is_empty()));
-    let begun = world.views.iter().any(|v| v.role == Role::Main && v.current.is_some());
+    let network = world
+        .sandbox
+        .is_some_and(|s| s.ready && (s.host_network || !s.ips.is_empty()));
+    let begun = world
+        .views
+        .iter()
+        .any(|v| v.role == Role::Main && v.current.is_some());
     let incomplete = names(&|v| match v.role {
         Role::Init => v.exit_code() != Some(0),
         Role::Sidecar => !world.started(v),
@@ -251,14 +400,23 @@ fn conditions(world: &World<'_>, status: &PodStatus, old: &PodStatus) -> Vec<Pod
     let initialized = match phase {
         "Succeeded" => Said::yes("PodCompleted"),
         _ if begun || incomplete.is_empty() => Said::yes(""),
-        _ => Said::no("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" "))),
+        _ => Said::no(
+            "ContainersNotInitialized",
+            format!(
+                "containers with incomplete status: [{}]",
+                incomplete.join(" ")
+            ),
+        ),
     };
     let unready = names(&|v| v.role != Role::Init && !world.ready(v));
     let containers = match phase {
         "Succeeded" => Said::no("PodCompleted", String::new()),
         "Failed" => Said::no("PodFailed", String::new()),
         _ if unready.is_empty() => Said::yes(""),
-        _ => Said::no("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))),
+        _ => Said::no(
+            "ContainersNotReady",
+            format!("containers with unready status: [{}]", unready.join(" ")),
+        ),
     };
     let gates: Vec<String> = pod::spec(world.pod)
         .readiness_gates
@@ -266,12 +424,19 @@ fn conditions(world: &World<'_>, status: &PodStatus, old: &PodStatus) -> Vec<Pod
         .flatten()
         .filter_map(|gate| {
             let name = &gate.condition_type;
-            let reported = pod::status(world.pod).conditions.iter().flatten().find(|c| c.type_ == *name);
+            let reported = pod::status(world.pod)
+                .conditions
+                .iter()
+                .flatten()
+                .find(|c| c.type_ == *name);
             match reported {
-                None => Some(format!("corresponding condition of pod readiness gate \"{name}\" does not exist.")),
-                Some(c) if c.status != "True" => {
-                    Some(format!("the status of pod readiness gate \"{name}\" is not \"True\", but {}", c.status))
-                }
+                None => Some(format!(
+                    "corresponding condition of pod readiness gate \"{name}\" does not exist."
+                )),
+                Some(c) if c.status != "True" => Some(format!(
+                    "the status of pod readiness gate \"{name}\" is not \"True\", but {}",
+                    c.status
+                )),
                 Some(_) => None,
             }
         })
@@ -282,13 +447,22 @@ fn conditions(world: &World<'_>, status: &PodStatus, old: &PodStatus) -> Vec<Pod
         _ => Said::no("ReadinessGatesNotReady", gates.join(", ")),
     };
     let said = [
-        ("PodReadyToStartContainers", Said { yes: network, reason: String::new(), message: String::new() }),
+        (
+            "PodReadyToStartContainers",
+            Said {
+                yes: network,
+                reason: String::new(),
+                message: String::new(),
+            },
+        ),
         ("Initialized", initialized),
         ("Ready", ready),
         ("ContainersReady", containers),
         ("PodScheduled", Said::yes("")),
     ];
-    said.into_iter().map(|(kind, said)| condition(world, kind, said, old)).collect()
+    said.into_iter()
+        .map(|(kind, said)| condition(world, kind, said, old))
+        .collect()
 }
 
 #[derive(Clone)]
@@ -300,19 +474,36 @@ struct Said {
 
 impl Said {
     fn yes(reason: &str) -> Self {
-        Self { yes: true, reason: reason.into(), message: String::new() }
+        Self {
+            yes: true,
+            reason: reason.into(),
+            message: String::new(),
+        }
     }
 
     fn no(reason: &str, message: String) -> Self {
-        Self { yes: false, reason: reason.into(), message }
+        Self {
+            yes: false,
+            reason: reason.into(),
+            message,
+        }
     }
 }
 
 fn condition(world: &World<'_>, kind: &str, said: Said, old: &PodStatus) -> PodCondition {
     let status = if said.yes { "True" } else { "False" };
-    let find = |status: &PodStatus| status.conditions.iter().flatten().find(|c| c.type_ == kind).cloned();
+    let find = |status: &PodStatus| {
+        status
+            .conditions
+            .iter()
+            .flatten()
+            .find(|c| c.type_ == kind)
+            .cloned()
+    };
     let before = find(old).or_else(|| find(pod::status(world.pod)));
-    let since = before.filter(|c| c.status == status).and_then(|c| c.last_transition_time);
+    let since = before
+        .filter(|c| c.status == status)
+        .and_then(|c| c.last_transition_time);
     PodCondition {
         type_: kind.into(),
         status: status.into(),

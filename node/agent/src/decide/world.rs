@@ -34,12 +34,15 @@ impl View<'_> {
     }
 
     pub(super) fn running(&self) -> Option<&ObservedContainer> {
-        self.current.filter(|c| matches!(c.state, ContainerState::Running { .. }))
+        self.current
+            .filter(|c| matches!(c.state, ContainerState::Running { .. }))
     }
 
     pub(super) fn next_attempt(&self) -> u32 {
         // What was created and never started does not count as a run.
-        let observed = self.newest.map(|c| pod::restarts(c) + u32::from(c.state != ContainerState::Created));
+        let observed = self
+            .newest
+            .map(|c| pod::restarts(c) + u32::from(c.state != ContainerState::Created));
         // With the runtime's memory lost, the API's counts on.
         let reported = self.reported.map(|s| {
             let ran = s.container_id.as_deref().is_some_and(|id| !id.is_empty());
@@ -61,12 +64,25 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(pod: &'a Pod, observed: &'a ObservedPod, memory: &'a Memory, host: &'a Host, now: Timestamp) -> Self {
-        let sandbox = observed.sandboxes.iter().max_by_key(|s| (s.attempt, s.created_at));
+    pub(super) fn new(
+        pod: &'a Pod,
+        observed: &'a ObservedPod,
+        memory: &'a Memory,
+        host: &'a Host,
+        now: Timestamp,
+    ) -> Self {
+        let sandbox = observed
+            .sandboxes
+            .iter()
+            .max_by_key(|s| (s.attempt, s.created_at));
         let reported = memory.last_status.as_ref().unwrap_or(pod::status(pod));
         let views = pod::containers(pod)
             .map(|(role, spec)| {
-                let mut own: Vec<&ObservedContainer> = observed.containers.iter().filter(|c| c.name == spec.name).collect();
+                let mut own: Vec<&ObservedContainer> = observed
+                    .containers
+                    .iter()
+                    .filter(|c| c.name == spec.name)
+                    .collect();
                 own.sort_by_key(|c| std::cmp::Reverse((c.attempt, c.created_at)));
                 let newest = own.first().copied();
                 let statuses = match role {
@@ -84,7 +100,15 @@ impl<'a> World<'a> {
                 }
             })
             .collect();
-        Self { pod, observed, memory, host, now, views, sandbox }
+        Self {
+            pod,
+            observed,
+            memory,
+            host,
+            now,
+            views,
+            sandbox,
+        }
     }
 
     pub(super) fn deleted(&self) -> bool {
@@ -120,12 +144,17 @@ impl<'a> World<'a> {
             return Some(Outcome {
                 phase: "Failed".into(),
                 reason: Some("DeadlineExceeded".into()),
-                message: Some("Pod was active on the node longer than the specified deadline".into()),
+                message: Some(
+                    "Pod was active on the node longer than the specified deadline".into(),
+                ),
             });
         }
         let phase = status::phase(self, false);
         let starting = self.memory.busy.iter().any(|b| matches!(b, Busy::Start(_)));
-        (matches!(phase, "Succeeded" | "Failed") && !starting).then(|| Outcome { phase: phase.into(), ..Outcome::default() })
+        (matches!(phase, "Succeeded" | "Failed") && !starting).then(|| Outcome {
+            phase: phase.into(),
+            ..Outcome::default()
+        })
     }
 
     /// Whether a container that ended shall run again, by its policy alone.
@@ -139,22 +168,43 @@ impl<'a> World<'a> {
 
     /// Whether the container is up and its start is through: postStart done and startup probe passed.
     pub(super) fn started(&self, view: &View<'_>) -> bool {
-        let Some(container) = view.running() else { return false };
+        let Some(container) = view.running() else {
+            return false;
+        };
         if self.busy(&Busy::Start(view.spec.name.clone())) {
             return false;
         }
-        view.spec.startup_probe.is_none() || self.memory.probes.get(&container.id).is_some_and(|p| p.started())
+        view.spec.startup_probe.is_none()
+            || self
+                .memory
+                .probes
+                .get(&container.id)
+                .is_some_and(|p| p.started())
     }
 
     /// Whether the container is ready: started and, if it has a readiness probe, by its last result.
     pub(super) fn ready(&self, view: &View<'_>) -> bool {
-        let Some(container) = view.running() else { return false };
+        let Some(container) = view.running() else {
+            return false;
+        };
         self.started(view)
-            && (view.spec.readiness_probe.is_none() || self.memory.probes.get(&container.id).is_some_and(|p| p.ready()))
+            && (view.spec.readiness_probe.is_none()
+                || self
+                    .memory
+                    .probes
+                    .get(&container.id)
+                    .is_some_and(|p| p.ready()))
     }
 
     /// Kills unless that is under way with no more grace than this.
-    pub(super) fn kill(&self, plan: &mut Plan, container: &ObservedContainer, grace: Duration, hook: bool, why: &str) {
+    pub(super) fn kill(
+        &self,
+        plan: &mut Plan,
+        container: &ObservedContainer,
+        grace: Duration,
+        hook: bool,
+        why: &str,
+    ) {
         let until = self.now.checked_add(grace).unwrap_or(Timestamp::MAX);
         let begun = self.memory.kills.get(&container.id);
         if begun.is_some_and(|earlier| *earlier <= until + Duration::from_secs(1)) {
@@ -164,7 +214,9 @@ impl<'a> World<'a> {
             id: container.id.clone(),
             name: container.name.clone(),
             grace,
-            hook: hook && begun.is_none() && matches!(container.state, ContainerState::Running { .. }),
+            hook: hook
+                && begun.is_none()
+                && matches!(container.state, ContainerState::Running { .. }),
             why: why.into(),
         });
     }
@@ -180,8 +232,13 @@ impl<'a> World<'a> {
         }
         for container in &self.observed.containers {
             let over = !is_up(&container.state);
-            if over && !kept.contains(container.id.as_str()) && !self.busy(&Busy::Container(container.id.clone())) {
-                plan.act(Action::RemoveContainer { id: container.id.clone() });
+            if over
+                && !kept.contains(container.id.as_str())
+                && !self.busy(&Busy::Container(container.id.clone()))
+            {
+                plan.act(Action::RemoveContainer {
+                    id: container.id.clone(),
+                });
             }
         }
         if self.busy(&Busy::Sandbox) {
@@ -189,9 +246,15 @@ impl<'a> World<'a> {
         }
         for sandbox in &self.observed.sandboxes {
             let current = self.sandbox.is_some_and(|s| s.id == sandbox.id);
-            let used = self.observed.containers.iter().any(|c| c.sandbox_id == sandbox.id);
+            let used = self
+                .observed
+                .containers
+                .iter()
+                .any(|c| c.sandbox_id == sandbox.id);
             if !current && !used {
-                plan.act(Action::RemoveSandbox { id: sandbox.id.clone() });
+                plan.act(Action::RemoveSandbox {
+                    id: sandbox.id.clone(),
+                });
             }
         }
     }

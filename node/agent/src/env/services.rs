@@ -21,14 +21,23 @@ impl Service {
     /// `None` for a Service that makes no variables: headless, or without an address.
     pub fn from_api(service: &k8s_openapi::api::core::v1::Service) -> Option<Self> {
         let spec = service.spec.as_ref()?;
-        let cluster_ip = spec.cluster_ip.clone().filter(|ip| !ip.is_empty() && ip != "None")?;
+        let cluster_ip = spec
+            .cluster_ip
+            .clone()
+            .filter(|ip| !ip.is_empty() && ip != "None")?;
         let ports = spec.ports.iter().flatten();
         Some(Self {
             namespace: service.metadata.namespace.clone()?,
             name: service.metadata.name.clone()?,
             cluster_ip,
             ports: ports
-                .map(|p| (p.name.clone().unwrap_or_default(), p.port, p.protocol.clone().unwrap_or_else(|| "TCP".into())))
+                .map(|p| {
+                    (
+                        p.name.clone().unwrap_or_default(),
+                        p.port,
+                        p.protocol.clone().unwrap_or_else(|| "TCP".into()),
+                    )
+                })
                 .collect(),
         })
     }
@@ -53,13 +62,22 @@ fn add(vars: &mut BTreeMap<String, String>, service: &Service) {
     let upper = |name: &str| name.to_ascii_uppercase().replace('-', "_");
     let prefix = upper(&service.name);
     let ip = &service.cluster_ip;
-    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.clone() };
-    let Some((_, first, _)) = service.ports.first() else { return };
+    let host = if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.clone()
+    };
+    let Some((_, first, _)) = service.ports.first() else {
+        return;
+    };
     vars.insert(format!("{prefix}_SERVICE_HOST"), ip.clone());
     vars.insert(format!("{prefix}_SERVICE_PORT"), first.to_string());
     for (index, (name, port, protocol)) in service.ports.iter().enumerate() {
         if !name.is_empty() {
-            vars.insert(format!("{prefix}_SERVICE_PORT_{}", upper(name)), port.to_string());
+            vars.insert(
+                format!("{prefix}_SERVICE_PORT_{}", upper(name)),
+                port.to_string(),
+            );
         }
         let url = format!("{}://{host}:{port}", protocol.to_ascii_lowercase());
         if index == 0 {

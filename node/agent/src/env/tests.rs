@@ -8,12 +8,26 @@ use crate::objects::Data;
 
 fn objects() -> Resolved {
     let data = |pairs: &[(&str, &str)]| {
-        let text = pairs.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect();
-        Some(Arc::new(Data { text, ..Data::default() }))
+        let text = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec()))
+            .collect();
+        Some(Arc::new(Data {
+            text,
+            ..Data::default()
+        }))
     };
     let mut resolved = Resolved::default();
-    resolved.insert(false, "cm", data(&[("A", "from-cm"), ("B", "b"), ("bad=name", "x")]));
-    resolved.insert(true, "sec", data(&[("A", "from-secret"), ("password", "s3cret")]));
+    resolved.insert(
+        false,
+        "cm",
+        data(&[("A", "from-cm"), ("B", "b"), ("bad=name", "x")]),
+    );
+    resolved.insert(
+        true,
+        "sec",
+        data(&[("A", "from-secret"), ("password", "s3cret")]),
+    );
     resolved.insert(false, "gone", None);
     resolved
 }
@@ -25,9 +39,24 @@ fn check(container: serde_json::Value, expect: Expect) {
     }))
     .expect("a pod");
     let services = [
-        Service { namespace: "default".into(), name: "kubernetes".into(), cluster_ip: "10.43.0.1".into(), ports: vec![("https".into(), 443, "TCP".into())] },
-        Service { namespace: "ns".into(), name: "my-db".into(), cluster_ip: "10.43.0.7".into(), ports: vec![(String::new(), 53, "UDP".into())] },
-        Service { namespace: "other".into(), name: "x".into(), cluster_ip: "10.43.0.8".into(), ports: vec![(String::new(), 1, "TCP".into())] },
+        Service {
+            namespace: "default".into(),
+            name: "kubernetes".into(),
+            cluster_ip: "10.43.0.1".into(),
+            ports: vec![("https".into(), 443, "TCP".into())],
+        },
+        Service {
+            namespace: "ns".into(),
+            name: "my-db".into(),
+            cluster_ip: "10.43.0.7".into(),
+            ports: vec![(String::new(), 53, "UDP".into())],
+        },
+        Service {
+            namespace: "other".into(),
+            name: "x".into(),
+            cluster_ip: "10.43.0.8".into(),
+            ports: vec![(String::new(), 1, "TCP".into())],
+        },
     ];
     let allocatable = [("cpu".to_owned(), 2000), ("memory".to_owned(), 1 << 30)].into();
     let objects = objects();
@@ -48,7 +77,6 @@ fn check(container: serde_json::Value, expect: Expect) {
     };
     expect.assert_eq(&text);
 }
-
 
 #[test]
 fn order_and_precedence() {
@@ -112,15 +140,35 @@ fn sources() {
 #[test]
 fn what_is_missing_is_named() {
     let env = |source| json!({"name": "c", "env": [{"name": "X", "valueFrom": source}]});
-    check(env(json!({"configMapKeyRef": {"name": "gone", "key": "k"}})), expect![["error: configmap \"gone\" not found\n"]]);
-    check(env(json!({"secretKeyRef": {"name": "nope", "key": "k"}})), expect![["error: secret \"nope\" not found\n"]]);
-    check(env(json!({"configMapKeyRef": {"name": "cm", "key": "k"}})), expect![["error: couldn't find key k in ConfigMap ns/cm\n"]]);
-    check(env(json!({"fieldRef": {"fieldPath": "spec.x"}})), expect![["error: fieldPath \"spec.x\" not supported\n"]]);
-    check(json!({"name": "c", "envFrom": [{"secretRef": {"name": "nope"}}]}), expect![["error: secret \"nope\" not found\n"]]);
+    check(
+        env(json!({"configMapKeyRef": {"name": "gone", "key": "k"}})),
+        expect![["error: configmap \"gone\" not found\n"]],
+    );
+    check(
+        env(json!({"secretKeyRef": {"name": "nope", "key": "k"}})),
+        expect![["error: secret \"nope\" not found\n"]],
+    );
+    check(
+        env(json!({"configMapKeyRef": {"name": "cm", "key": "k"}})),
+        expect![["error: couldn't find key k in ConfigMap ns/cm\n"]],
+    );
+    check(
+        env(json!({"fieldRef": {"fieldPath": "spec.x"}})),
+        expect![["error: fieldPath \"spec.x\" not supported\n"]],
+    );
+    check(
+        json!({"name": "c", "envFrom": [{"secretRef": {"name": "nope"}}]}),
+        expect![["error: secret \"nope\" not found\n"]],
+    );
 }
 
 #[test]
 fn maps_are_quoted_lines() {
-    let pod: Pod = serde_json::from_value(json!({"metadata": {"labels": {"a": "1", "b": "x\"y\n"}}})).expect("a pod");
-    assert_eq!(field(&pod, "metadata.labels", &[], &[]).expect("labels"), "a=\"1\"\nb=\"x\\\"y\\n\"");
+    let pod: Pod =
+        serde_json::from_value(json!({"metadata": {"labels": {"a": "1", "b": "x\"y\n"}}}))
+            .expect("a pod");
+    assert_eq!(
+        field(&pod, "metadata.labels", &[], &[]).expect("labels"),
+        "a=\"1\"\nb=\"x\\\"y\\n\""
+    );
 }

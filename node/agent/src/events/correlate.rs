@@ -53,7 +53,12 @@ pub struct Correlator {
 
 fn series(note: &Note) -> Series {
     let object = &note.object;
-    (object.uid.clone().unwrap_or_default(), object.field_path.clone().unwrap_or_default(), note.reason, note.severity)
+    (
+        object.uid.clone().unwrap_or_default(),
+        object.field_path.clone().unwrap_or_default(),
+        note.reason,
+        note.severity,
+    )
 }
 
 impl Correlator {
@@ -69,7 +74,10 @@ impl Correlator {
         }
         *tokens -= 1.0;
         let series = series(note);
-        let (messages, since) = self.messages.entry(series.clone()).or_insert_with(|| (HashSet::new(), note.at));
+        let (messages, since) = self
+            .messages
+            .entry(series.clone())
+            .or_insert_with(|| (HashSet::new(), note.at));
         if elapsed(*since, note.at) > WINDOW {
             messages.clear();
             *since = note.at;
@@ -79,7 +87,10 @@ impl Correlator {
         }
         // All of a reason that comes in too many forms is one.
         let (key, message) = if messages.len() >= MESSAGES {
-            (String::new(), format!("(combined from similar events): {}", note.message))
+            (
+                String::new(),
+                format!("(combined from similar events): {}", note.message),
+            )
         } else {
             (note.message.clone(), note.message.clone())
         };
@@ -87,11 +98,16 @@ impl Correlator {
             Some((name, count, at)) => {
                 *count = count.saturating_add(1);
                 *at = note.at;
-                Write::Count { name: name.clone(), message, count: *count }
+                Write::Count {
+                    name: name.clone(),
+                    message,
+                    count: *count,
+                }
             }
             None => {
                 let name = name(note);
-                self.written.insert((series, key), (name.clone(), 1, note.at));
+                self.written
+                    .insert((series, key), (name.clone(), 1, note.at));
                 Write::Create { name, message }
             }
         }
@@ -102,8 +118,12 @@ impl Correlator {
         let series = series(note);
         self.written.retain(|(s, _), _| *s != series);
         let name = name(note);
-        self.written.insert((series, note.message.clone()), (name.clone(), 1, note.at));
-        Write::Create { name, message: note.message.clone() }
+        self.written
+            .insert((series, note.message.clone()), (name.clone(), 1, note.at));
+        Write::Create {
+            name,
+            message: note.message.clone(),
+        }
     }
 
     fn bound(&mut self) {
@@ -128,7 +148,11 @@ impl Correlator {
 /// As client-go names them: the object's name and the time in hexadecimal.
 fn name(note: &Note) -> String {
     let base = note.object.name.as_deref().unwrap_or("event");
-    format!("{}.{:x}", base.get(..230).unwrap_or(base), note.at.as_nanosecond())
+    format!(
+        "{}.{:x}",
+        base.get(..230).unwrap_or(base),
+        note.at.as_nanosecond()
+    )
 }
 
 #[cfg(test)]
@@ -152,27 +176,50 @@ mod tests {
     #[test]
     fn repeats_are_counted() {
         let mut c = Correlator::default();
-        assert!(matches!(c.take(&note("a", "BackOff", "m", 0)), Write::Create { .. }));
+        assert!(matches!(
+            c.take(&note("a", "BackOff", "m", 0)),
+            Write::Create { .. }
+        ));
         for n in 2..5 {
-            assert!(matches!(c.take(&note("a", "BackOff", "m", i64::from(n))), Write::Count { count, .. } if count == n));
+            assert!(
+                matches!(c.take(&note("a", "BackOff", "m", i64::from(n))), Write::Count { count, .. } if count == n)
+            );
         }
-        assert!(matches!(c.take(&note("b", "BackOff", "m", 9)), Write::Create { .. }));
-        assert!(matches!(c.renew(&note("a", "BackOff", "m", 10)), Write::Create { .. }));
-        assert!(matches!(c.take(&note("a", "BackOff", "m", 11)), Write::Count { count: 2, .. }));
+        assert!(matches!(
+            c.take(&note("b", "BackOff", "m", 9)),
+            Write::Create { .. }
+        ));
+        assert!(matches!(
+            c.renew(&note("a", "BackOff", "m", 10)),
+            Write::Create { .. }
+        ));
+        assert!(matches!(
+            c.take(&note("a", "BackOff", "m", 11)),
+            Write::Count { count: 2, .. }
+        ));
     }
 
     #[test]
     fn similar_ones_are_combined_and_floods_dropped() {
         let mut c = Correlator::default();
-        let texts: Vec<Write> = (0..30).map(|n| c.take(&note("a", "Unhealthy", &format!("m{n}"), n))).collect();
+        let texts: Vec<Write> = (0..30)
+            .map(|n| c.take(&note("a", "Unhealthy", &format!("m{n}"), n)))
+            .collect();
         assert!(matches!(&texts[8], Write::Create { message, .. } if message == "m8"));
-        assert!(matches!(&texts[9], Write::Create { message, .. } if message.starts_with("(combined from similar events): m9")));
+        assert!(
+            matches!(&texts[9], Write::Create { message, .. } if message.starts_with("(combined from similar events): m9"))
+        );
         assert!(matches!(&texts[10], Write::Count { count: 2, .. }));
         assert_eq!(texts[29], Write::Drop);
-        assert!(!matches!(c.take(&note("a", "Unhealthy", "later", 1000)), Write::Drop), "the bucket fills again");
+        assert!(
+            !matches!(c.take(&note("a", "Unhealthy", "later", 1000)), Write::Drop),
+            "the bucket fills again"
+        );
         for n in 0..10_000 {
             c.take(&note(&n.to_string(), "Pulled", "m", n));
         }
-        assert!(c.written.len() <= SERIES && c.tokens.len() <= SERIES && c.messages.len() <= SERIES);
+        assert!(
+            c.written.len() <= SERIES && c.tokens.len() <= SERIES && c.messages.len() <= SERIES
+        );
     }
 }

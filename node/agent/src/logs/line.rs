@@ -30,7 +30,13 @@ pub fn parse(line: &[u8]) -> Option<Line<'_>> {
     };
     // Tags are separated by colons; the first says whether the line is whole.
     let partial = parts.next()?.split(|b| *b == b':').next()? == b"P";
-    Some(Line { at, time, stderr, partial, content: parts.next().unwrap_or_default() })
+    Some(Line {
+        at,
+        time,
+        stderr,
+        partial,
+        content: parts.next().unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -41,12 +47,27 @@ mod tests {
     fn lines() {
         let check = |line: &str, expect: Option<(bool, bool, &str)>| {
             let found = parse(line.as_bytes());
-            let found = found.as_ref().map(|l| (l.stderr, l.partial, std::str::from_utf8(l.content).expect("text")));
+            let found = found.as_ref().map(|l| {
+                (
+                    l.stderr,
+                    l.partial,
+                    std::str::from_utf8(l.content).expect("text"),
+                )
+            });
             assert_eq!(found, expect, "{line}");
         };
-        check("2026-01-02T03:04:05.678901234Z stdout F hello world\n", Some((false, false, "hello world")));
-        check("2026-01-02T03:04:05.678901234+01:00 stderr P part", Some((true, true, "part")));
-        check("2026-01-02T03:04:05Z stdout F:x a", Some((false, false, "a")));
+        check(
+            "2026-01-02T03:04:05.678901234Z stdout F hello world\n",
+            Some((false, false, "hello world")),
+        );
+        check(
+            "2026-01-02T03:04:05.678901234+01:00 stderr P part",
+            Some((true, true, "part")),
+        );
+        check(
+            "2026-01-02T03:04:05Z stdout F:x a",
+            Some((false, false, "a")),
+        );
         check("2026-01-02T03:04:05Z stdout F ", Some((false, false, "")));
         check("2026-01-02T03:04:05Z stdout F", Some((false, false, "")));
         check("2026-01-02T03:04:05Z other F x", None);

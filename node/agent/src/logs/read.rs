@@ -46,18 +46,32 @@ pub struct Options {
 pub type Alive = watch::Receiver<bool>;
 
 /// Sends what is wanted of the log at `path`, until its end or the receiver's.
-pub async fn stream(path: &Path, options: Options, mut alive: Alive, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
+pub async fn stream(
+    path: &Path,
+    options: Options,
+    mut alive: Alive,
+    sender: &mpsc::Sender<Bytes>,
+) -> io::Result<()> {
     if options.tail_lines == Some(0) && !options.follow {
         return Ok(());
     }
     // Before the first read, so that nothing written meanwhile is missed.
-    let changes = if options.follow { Some(Changes::of(path)?) } else { None };
+    let changes = if options.follow {
+        Some(Changes::of(path)?)
+    } else {
+        None
+    };
     let mut file = open(path, &changes, &mut alive).await?;
     if let Some(lines) = options.tail_lines {
         let from = tail(&mut file, lines).await?;
         file.seek(SeekFrom::Start(from)).await?;
     }
-    let mut filter = Filter { left: options.limit_bytes, options, out: BytesMut::new(), fresh: true };
+    let mut filter = Filter {
+        left: options.limit_bytes,
+        options,
+        out: BytesMut::new(),
+        fresh: true,
+    };
     let mut rest = BytesMut::new();
     loop {
         let ended = !*alive.borrow();
@@ -65,14 +79,16 @@ pub async fn stream(path: &Path, options: Options, mut alive: Alive, sender: &mp
         if filter.left == Some(0) || sender.is_closed() {
             return Ok(());
         }
-        let Some(changes) = &changes else { return filter.end(&rest, sender).await };
+        let Some(changes) = &changes else {
+            return filter.end(&rest, sender).await;
+        };
         // A renamed file may have a successor: go on there once this one is read to its end.
-        if let Ok(next) = File::open(path).await {
-            if next.metadata().await?.ino() != file.metadata().await?.ino() {
-                drain(&mut file, &mut rest, &mut filter, sender).await?;
-                file = next;
-                continue;
-            }
+        if let Ok(next) = File::open(path).await
+            && next.metadata().await?.ino() != file.metadata().await?.ino()
+        {
+            drain(&mut file, &mut rest, &mut filter, sender).await?;
+            file = next;
+            continue;
         }
         if ended {
             return filter.end(&rest, sender).await;
@@ -90,17 +106,24 @@ async fn open(path: &Path, changes: &Option<Changes>, alive: &mut Alive) -> io::
     loop {
         let ended = !*alive.borrow();
         match (File::open(path).await, changes) {
-            (Err(e), Some(changes)) if e.kind() == io::ErrorKind::NotFound && !ended => tokio::select! {
-                moved = changes.wait() => moved?,
-                _ = alive.wait_for(|alive| !alive) => {}
-            },
+            (Err(e), Some(changes)) if e.kind() == io::ErrorKind::NotFound && !ended => {
+                tokio::select! {
+                    moved = changes.wait() => moved?,
+                    _ = alive.wait_for(|alive| !alive) => {}
+                }
+            }
             (opened, _) => return opened,
         }
     }
 }
 
 /// Reads to the file's present end.
-async fn drain(file: &mut File, rest: &mut BytesMut, filter: &mut Filter, sender: &mpsc::Sender<Bytes>) -> io::Result<()> {
+async fn drain(
+    file: &mut File,
+    rest: &mut BytesMut,
+    filter: &mut Filter,
+    sender: &mpsc::Sender<Bytes>,
+) -> io::Result<()> {
     loop {
         rest.reserve(BLOCK);
         if file.read_buf(rest).await? == 0 {
@@ -117,7 +140,10 @@ async fn drain(file: &mut File, rest: &mut BytesMut, filter: &mut Filter, sender
             }
         }
         if rest.len() > ENTRY {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "an entry without an end"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "an entry without an end",
+            ));
         }
     }
 }
@@ -158,7 +184,11 @@ async fn tail(file: &mut File, lines: u64) -> io::Result<u64> {
         }
     }
     let whole = line::parse(carried.make_contiguous()).is_none_or(|l| !l.partial);
-    Ok(if whole && found == lines { candidate } else { 0 })
+    Ok(if whole && found == lines {
+        candidate
+    } else {
+        0
+    })
 }
 
 struct Filter {
@@ -171,8 +201,14 @@ struct Filter {
 
 impl Filter {
     fn take(&mut self, entry: &[u8]) {
-        let Some(line) = line::parse(entry) else { return };
-        let wanted = if line.stderr { self.options.stderr } else { self.options.stdout };
+        let Some(line) = line::parse(entry) else {
+            return;
+        };
+        let wanted = if line.stderr {
+            self.options.stderr
+        } else {
+            self.options.stdout
+        };
         if !wanted || self.options.since.is_some_and(|since| line.at < since) {
             return;
         }
@@ -188,7 +224,9 @@ impl Filter {
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        let most = self.left.map_or(bytes.len(), |left| bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+        let most = self.left.map_or(bytes.len(), |left| {
+            bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))
+        });
         self.out.extend_from_slice(&bytes[..most]);
         self.left = self.left.map(|left| left - most as u64);
     }
@@ -219,9 +257,17 @@ impl Changes {
     fn of(path: &Path) -> io::Result<Self> {
         let directory = path.parent().unwrap_or(Path::new("/"));
         let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE_SELF;
+        let flags = inotify::WatchFlags::MODIFY
+            | inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::MOVED_TO
+            | inotify::WatchFlags::DELETE_SELF;
         inotify::add_watch(&fd, directory, flags)?;
-        Ok(Self { fd: AsyncFd::register(fd)? })
+        #[expect(
+            deprecated,
+            reason = "sound for an OwnedFd that stays inside; its successor is an unsafe function"
+        )]
+        let fd = AsyncFd::new(fd)?;
+        Ok(Self { fd })
     }
 
     /// Returns after the next change, however many there were.

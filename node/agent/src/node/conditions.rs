@@ -16,7 +16,12 @@ const INODES: f64 = 0.05;
 const PIDS: f64 = 0.10;
 
 /// All conditions as of `now`. A status that stays keeps its transition time.
-pub(crate) fn all(runtime: &Result<RuntimeStatus, RuntimeError>, free: &Free, old: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
+pub(crate) fn all(
+    runtime: &Result<RuntimeStatus, RuntimeError>,
+    free: &Free,
+    old: &[NodeCondition],
+    now: Timestamp,
+) -> Vec<NodeCondition> {
     let problem = match runtime {
         Err(error) => Some(format!("container runtime is down: {error}")),
         Ok(status) => match (&status.runtime_problem, &status.network_problem) {
@@ -33,8 +38,14 @@ pub(crate) fn all(runtime: &Result<RuntimeStatus, RuntimeError>, free: &Free, ol
         pressure(
             "MemoryPressure",
             free.memory_bytes < MEMORY_BYTES,
-            ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
-            ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            (
+                "KubeletHasInsufficientMemory",
+                "kubelet has insufficient memory available",
+            ),
+            (
+                "KubeletHasSufficientMemory",
+                "kubelet has sufficient memory available",
+            ),
         ),
         pressure(
             "DiskPressure",
@@ -45,18 +56,32 @@ pub(crate) fn all(runtime: &Result<RuntimeStatus, RuntimeError>, free: &Free, ol
         pressure(
             "PIDPressure",
             free.pids < PIDS,
-            ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
-            ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            (
+                "KubeletHasInsufficientPID",
+                "kubelet has insufficient PID available",
+            ),
+            (
+                "KubeletHasSufficientPID",
+                "kubelet has sufficient PID available",
+            ),
         ),
         match problem {
-            None => ("Ready", true, "KubeletReady".into(), "kubelet is posting ready status".into()),
+            None => (
+                "Ready",
+                true,
+                "KubeletReady".into(),
+                "kubelet is posting ready status".into(),
+            ),
             Some(why) => ("Ready", false, "KubeletNotReady".into(), why),
         },
     ];
     said.into_iter()
         .map(|(kind, yes, reason, message)| {
             let status = if yes { "True" } else { "False" };
-            let since = old.iter().find(|c| c.type_ == kind && c.status == status).and_then(|c| c.last_transition_time.clone());
+            let since = old
+                .iter()
+                .find(|c| c.type_ == kind && c.status == status)
+                .and_then(|c| c.last_transition_time.clone());
             NodeCondition {
                 type_: kind.into(),
                 status: status.into(),
@@ -72,7 +97,14 @@ pub(crate) fn all(runtime: &Result<RuntimeStatus, RuntimeError>, free: &Free, ol
 /// Whether two sets of conditions say different things, whenever they were said.
 pub(crate) fn differ(a: &[NodeCondition], b: &[NodeCondition]) -> bool {
     let said = |list: &[NodeCondition]| {
-        let words = list.iter().map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone(), c.message.clone()));
+        let words = list.iter().map(|c| {
+            (
+                c.type_.clone(),
+                c.status.clone(),
+                c.reason.clone(),
+                c.message.clone(),
+            )
+        });
         words.collect::<Vec<_>>()
     };
     said(a) != said(b)
@@ -84,36 +116,85 @@ mod tests {
 
     #[test]
     fn conditions_by_what_is_seen() {
-        let well = Free { memory_bytes: 1 << 30, disk: 0.5, inodes: 0.5, pids: 0.9 };
+        let well = Free {
+            memory_bytes: 1 << 30,
+            disk: 0.5,
+            inodes: 0.5,
+            pids: 0.9,
+        };
         let check = |runtime: Result<RuntimeStatus, RuntimeError>, free, expect: &str| {
             let found = all(&runtime, &free, &[], Timestamp::UNIX_EPOCH);
-            let text: Vec<String> = found.iter().map(|c| format!("{}={}", c.type_, c.status)).collect();
+            let text: Vec<String> = found
+                .iter()
+                .map(|c| format!("{}={}", c.type_, c.status))
+                .collect();
             assert_eq!(text.join(" "), expect);
         };
         let ok = || Ok(RuntimeStatus::default());
-        check(ok(), well, "MemoryPressure=False DiskPressure=False PIDPressure=False Ready=True");
-        check(ok(), Free { memory_bytes: 1 << 20, ..well }, "MemoryPressure=True DiskPressure=False PIDPressure=False Ready=True");
-        check(ok(), Free { inodes: 0.01, ..well }, "MemoryPressure=False DiskPressure=True PIDPressure=False Ready=True");
-        check(ok(), Free { pids: 0.01, ..well }, "MemoryPressure=False DiskPressure=False PIDPressure=True Ready=True");
+        check(
+            ok(),
+            well,
+            "MemoryPressure=False DiskPressure=False PIDPressure=False Ready=True",
+        );
+        check(
+            ok(),
+            Free {
+                memory_bytes: 1 << 20,
+                ..well
+            },
+            "MemoryPressure=True DiskPressure=False PIDPressure=False Ready=True",
+        );
+        check(
+            ok(),
+            Free {
+                inodes: 0.01,
+                ..well
+            },
+            "MemoryPressure=False DiskPressure=True PIDPressure=False Ready=True",
+        );
+        check(
+            ok(),
+            Free { pids: 0.01, ..well },
+            "MemoryPressure=False DiskPressure=False PIDPressure=True Ready=True",
+        );
         check(
             Err(RuntimeError::Unavailable("x".into())),
             well,
             "MemoryPressure=False DiskPressure=False PIDPressure=False Ready=False",
         );
-        let network = Ok(RuntimeStatus { network_problem: Some("no pod range".into()), ..RuntimeStatus::default() });
+        let network = Ok(RuntimeStatus {
+            network_problem: Some("no pod range".into()),
+            ..RuntimeStatus::default()
+        });
         let found = all(&network, &well, &[], Timestamp::UNIX_EPOCH);
-        assert_eq!(found[3].message.as_deref(), Some("container runtime network not ready: no pod range"));
+        assert_eq!(
+            found[3].message.as_deref(),
+            Some("container runtime network not ready: no pod range")
+        );
     }
 
     #[test]
     fn transition_times_stay() {
-        let free = Free { memory_bytes: 1 << 30, disk: 0.5, inodes: 0.5, pids: 0.9 };
+        let free = Free {
+            memory_bytes: 1 << 30,
+            disk: 0.5,
+            inodes: 0.5,
+            pids: 0.9,
+        };
         let at = |s| Timestamp::from_second(s).expect("in range");
         let first = all(&Ok(RuntimeStatus::default()), &free, &[], at(100));
         let second = all(&Ok(RuntimeStatus::default()), &free, &first, at(200));
-        assert_eq!(second[3].last_transition_time, first[3].last_transition_time);
+        assert_eq!(
+            second[3].last_transition_time,
+            first[3].last_transition_time
+        );
         assert!(!differ(&first, &second));
-        let third = all(&Err(RuntimeError::Failed("x".into())), &free, &second, at(300));
+        let third = all(
+            &Err(RuntimeError::Failed("x".into())),
+            &free,
+            &second,
+            at(300),
+        );
         assert_eq!(third[3].last_transition_time, Some(time(at(300))));
         assert!(differ(&second, &third));
     }

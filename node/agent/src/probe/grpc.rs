@@ -14,31 +14,55 @@ const LIMIT: usize = 4096;
 pub(super) async fn check(host: &str, port: i32, service: &str) -> Result<(), String> {
     let port = u16::try_from(port).map_err(|_| format!("{port} is not a port"))?;
     let stream = dial(host, port).await?;
-    let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
-        .await
-        .map_err(|e| e.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(
+        TokioExecutor::new(),
+        TokioIo::new(stream),
+    )
+    .await
+    .map_err(|e| e.to_string())?;
     let _connection = AbortOnDrop(tokio::spawn(connection));
-    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let authority = if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
     let request = http::Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("user-agent", "kube-probe/1.36")
         .body(Full::new(encode(service)))
         .map_err(|e| e.to_string())?;
-    let response = sender.send_request(request).await.map_err(|e| format!("rpc error: {e}"))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|e| format!("rpc error: {e}"))?;
     let (head, body) = response.into_parts();
-    let body = http_body_util::Limited::new(body, LIMIT).collect().await.map_err(|e| format!("rpc error: {e}"))?;
-    let header = |name| body.trailers().and_then(|t| t.get(name)).or_else(|| head.headers.get(name));
+    let body = http_body_util::Limited::new(body, LIMIT)
+        .collect()
+        .await
+        .map_err(|e| format!("rpc error: {e}"))?;
+    let header = |name| {
+        body.trailers()
+            .and_then(|t| t.get(name))
+            .or_else(|| head.headers.get(name))
+    };
     match header("grpc-status").and_then(|v| v.to_str().ok()) {
         Some("0") | None if head.status.is_success() => {}
         code => {
-            let message = header("grpc-message").and_then(|v| v.to_str().ok()).unwrap_or_default();
-            return Err(format!("rpc error: code = {} desc = {message}", code.unwrap_or(head.status.as_str())));
+            let message = header("grpc-message")
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or_default();
+            return Err(format!(
+                "rpc error: code = {} desc = {message}",
+                code.unwrap_or(head.status.as_str())
+            ));
         }
     }
     match decode(&body.to_bytes()) {
         Some(SERVING) => Ok(()),
-        Some(status) => Err(format!("service unhealthy (responded with status {status})")),
+        Some(status) => Err(format!(
+            "service unhealthy (responded with status {status})"
+        )),
         None => Err("the answer is not a HealthCheckResponse".into()),
     }
 }

@@ -14,13 +14,22 @@ use crate::config::ServerTls;
 pub(super) fn acceptor(tls: &ServerTls) -> Result<TlsAcceptor, String> {
     let chain = |pem: &str, what: &str| {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        found.map_err(|e| format!("{what}: {e}")).and_then(|c| if c.is_empty() { Err(format!("{what}: no certificate in it")) } else { Ok(c) })
+        found.map_err(|e| format!("{what}: {e}")).and_then(|c| {
+            if c.is_empty() {
+                Err(format!("{what}: no certificate in it"))
+            } else {
+                Ok(c)
+            }
+        })
     };
     let mut roots = RootCertStore::empty();
     for root in chain(&tls.client_ca, "the CA of clients")? {
-        roots.add(root).map_err(|e| format!("the CA of clients: {e}"))?;
+        roots
+            .add(root)
+            .map_err(|e| format!("the CA of clients: {e}"))?;
     }
-    let key = PrivateKeyDer::from_pem_slice(tls.key.as_bytes()).map_err(|e| format!("the server's key: {e}"))?;
+    let key = PrivateKeyDer::from_pem_slice(tls.key.as_bytes())
+        .map_err(|e| format!("the server's key: {e}"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
         .allow_unauthenticated()
@@ -50,9 +59,18 @@ impl Peer {
     /// From the chain that the handshake has verified.
     pub(super) fn of(chain: Option<&[CertificateDer<'_>]>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(chain?.first()?).ok()?;
-        let text = |a: &x509_parser::x509::AttributeTypeAndValue<'_>| a.as_str().ok().map(str::to_owned);
-        let name = certificate.subject().iter_common_name().next().and_then(text)?;
-        let groups = certificate.subject().iter_organization().filter_map(text).collect();
+        let text =
+            |a: &x509_parser::x509::AttributeTypeAndValue<'_>| a.as_str().ok().map(str::to_owned);
+        let name = certificate
+            .subject()
+            .iter_common_name()
+            .next()
+            .and_then(text)?;
+        let groups = certificate
+            .subject()
+            .iter_organization()
+            .filter_map(text)
+            .collect();
         Some(Self { name, groups })
     }
 
@@ -67,7 +85,10 @@ mod tests {
 
     #[test]
     fn who_may_enter() {
-        let peer = Peer { name: "kube-apiserver".into(), groups: vec!["system:masters".into()] };
+        let peer = Peer {
+            name: "kube-apiserver".into(),
+            groups: vec!["system:masters".into()],
+        };
         let list = |items: &[&str]| items.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         assert!(peer.may_enter(&list(&["kube-apiserver"]), &[]));
         assert!(peer.may_enter(&[], &list(&["system:masters"])));

@@ -21,7 +21,11 @@ pub fn write(target: &Path, files: &[File], group: Option<u32>) -> io::Result<()
         return links(target, files);
     }
     let stamp = jiff::Timestamp::now();
-    let name = format!("..{}.{}", stamp.strftime("%Y_%m_%d_%H_%M_%S"), stamp.subsec_nanosecond());
+    let name = format!(
+        "..{}.{}",
+        stamp.strftime("%Y_%m_%d_%H_%M_%S"),
+        stamp.subsec_nanosecond()
+    );
     let fresh = target.join(&name);
     dir(&fresh, group)?;
     for file in files {
@@ -37,7 +41,10 @@ pub fn write(target: &Path, files: &[File], group: Option<u32>) -> io::Result<()
         if file.owner.is_some() || group.is_some() {
             chown(&path, file.owner, group)?;
         }
-        fs::set_permissions(&path, fs::Permissions::from_mode(effective(file.mode, group)))?;
+        fs::set_permissions(
+            &path,
+            fs::Permissions::from_mode(effective(file.mode, group)),
+        )?;
     }
     let next = target.join(NEXT);
     match fs::remove_file(&next) {
@@ -50,7 +57,8 @@ pub fn write(target: &Path, files: &[File], group: Option<u32>) -> io::Result<()
     // Whatever stamped directory is not the new one is left from an earlier write, or one that was cut off.
     for entry in fs::read_dir(target)? {
         let entry = entry?;
-        let left = entry.file_name().to_string_lossy().starts_with("..2") && entry.file_name() != OsString::from(&name);
+        let left = entry.file_name().to_string_lossy().starts_with("..2")
+            && entry.file_name() != OsString::from(&name);
         if left && entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         }
@@ -105,7 +113,10 @@ fn list(dir: &Path, prefix: &Path, found: &mut BTreeSet<PathBuf>) -> io::Result<
 
 /// The names a user sees: one link for each first part of a path.
 fn links(target: &Path, files: &[File]) -> io::Result<()> {
-    let wanted: BTreeSet<OsString> = files.iter().filter_map(|f| f.path.iter().next().map(OsString::from)).collect();
+    let wanted: BTreeSet<OsString> = files
+        .iter()
+        .filter_map(|f| f.path.iter().next().map(OsString::from))
+        .collect();
     for name in &wanted {
         let link = target.join(name);
         let to = Path::new(DATA).join(name);
@@ -117,7 +128,10 @@ fn links(target: &Path, files: &[File]) -> io::Result<()> {
     for entry in fs::read_dir(target)? {
         let entry = entry?;
         let name = entry.file_name();
-        if !name.to_string_lossy().starts_with("..") && !wanted.contains(&name) && entry.file_type()?.is_symlink() {
+        if !name.to_string_lossy().starts_with("..")
+            && !wanted.contains(&name)
+            && entry.file_type()?.is_symlink()
+        {
             fs::remove_file(entry.path())?;
         }
     }

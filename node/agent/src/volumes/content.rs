@@ -27,11 +27,23 @@ pub(super) fn files(pod: &Pod, volume: &Volume, inputs: &Inputs<'_>) -> Result<V
     if let Some(source) = &volume.config_map {
         let data = inputs.objects.config_map(&source.name);
         files.default_mode = mode(source.default_mode);
-        files.object("configmap", &source.name, data, &source.items, source.optional)?;
+        files.object(
+            "configmap",
+            &source.name,
+            data,
+            &source.items,
+            source.optional,
+        )?;
     } else if let Some(source) = &volume.secret {
         let name = source.secret_name.as_deref().unwrap_or_default();
         files.default_mode = mode(source.default_mode);
-        files.object("secret", name, inputs.objects.secret(name), &source.items, source.optional)?;
+        files.object(
+            "secret",
+            name,
+            inputs.objects.secret(name),
+            &source.items,
+            source.optional,
+        )?;
     } else if let Some(source) = &volume.downward_api {
         files.default_mode = mode(source.default_mode);
         files.downward(pod, source.items.as_deref().unwrap_or_default(), inputs)?;
@@ -40,7 +52,13 @@ pub(super) fn files(pod: &Pod, volume: &Volume, inputs: &Inputs<'_>) -> Result<V
         for source in source.sources.iter().flatten() {
             if let Some(source) = &source.config_map {
                 let data = inputs.objects.config_map(&source.name);
-                files.object("configmap", &source.name, data, &source.items, source.optional)?;
+                files.object(
+                    "configmap",
+                    &source.name,
+                    data,
+                    &source.items,
+                    source.optional,
+                )?;
             } else if let Some(source) = &source.secret {
                 let data = inputs.objects.secret(&source.name);
                 files.object("secret", &source.name, data, &source.items, source.optional)?;
@@ -48,7 +66,10 @@ pub(super) fn files(pod: &Pod, volume: &Volume, inputs: &Inputs<'_>) -> Result<V
                 files.downward(pod, source.items.as_deref().unwrap_or_default(), inputs)?;
             } else if let Some(source) = &source.service_account_token {
                 // Without a token (a cold start with no server) the file is not there; it comes with the server.
-                if let Some(token) = inputs.tokens.get(&(volume.name.clone(), source.path.clone())) {
+                if let Some(token) = inputs
+                    .tokens
+                    .get(&(volume.name.clone(), source.path.clone()))
+                {
                     let (mode, owner) = token_access(pod, files.default_mode);
                     files.add(&source.path, token.clone(), mode, owner)?;
                 }
@@ -69,8 +90,16 @@ fn token_access(pod: &Pod, default: u32) -> (u32, Option<u32>) {
     if super::fs_group(pod).is_some() {
         return (0o600, None);
     }
-    let general = pod::spec(pod).security_context.as_ref().and_then(|s| s.run_as_user);
-    let mut users = pod::containers(pod).map(|(_, c)| c.security_context.as_ref().and_then(|s| s.run_as_user).or(general));
+    let general = pod::spec(pod)
+        .security_context
+        .as_ref()
+        .and_then(|s| s.run_as_user);
+    let mut users = pod::containers(pod).map(|(_, c)| {
+        c.security_context
+            .as_ref()
+            .and_then(|s| s.run_as_user)
+            .or(general)
+    });
     match users.next() {
         Some(Some(first)) if users.all(|u| u == Some(first)) => (0o600, u32::try_from(first).ok()),
         _ => (default, None),
@@ -84,14 +113,25 @@ struct Files {
 }
 
 impl Files {
-    fn add(&mut self, path: &str, data: Vec<u8>, mode: u32, owner: Option<u32>) -> Result<(), String> {
+    fn add(
+        &mut self,
+        path: &str,
+        data: Vec<u8>,
+        mode: u32,
+        owner: Option<u32>,
+    ) -> Result<(), String> {
         let path = Path::new(path);
         let plain = path.components().all(|c| matches!(c, Component::Normal(_)));
         if !plain || path.as_os_str().is_empty() || path.to_string_lossy().starts_with("..") {
             return Err(format!("invalid path {path:?} in a volume"));
         }
         self.list.retain(|f| f.path != path);
-        self.list.push(File { path: path.to_owned(), data, mode, owner });
+        self.list.push(File {
+            path: path.to_owned(),
+            data,
+            mode,
+            owner,
+        });
         Ok(())
     }
 
@@ -105,7 +145,11 @@ impl Files {
     ) -> Result<(), String> {
         let optional = optional.unwrap_or(false);
         let Some(data) = data else {
-            return if optional { Ok(()) } else { Err(format!("{kind} \"{name}\" not found")) };
+            return if optional {
+                Ok(())
+            } else {
+                Err(format!("{kind} \"{name}\" not found"))
+            };
         };
         match items.as_deref() {
             None | Some([]) => {
@@ -119,7 +163,12 @@ impl Files {
                     match data.file(&item.key) {
                         Some(value) => self.add(&item.path, value.clone(), mode, None)?,
                         None if optional => {}
-                        None => return Err(format!("{kind} \"{name}\" references non-existent key: {}", item.key)),
+                        None => {
+                            return Err(format!(
+                                "{kind} \"{name}\" references non-existent key: {}",
+                                item.key
+                            ));
+                        }
                     }
                 }
             }
@@ -127,16 +176,27 @@ impl Files {
         Ok(())
     }
 
-    fn downward(&mut self, pod: &Pod, items: &[DownwardAPIVolumeFile], inputs: &Inputs<'_>) -> Result<(), String> {
+    fn downward(
+        &mut self,
+        pod: &Pod,
+        items: &[DownwardAPIVolumeFile],
+        inputs: &Inputs<'_>,
+    ) -> Result<(), String> {
         for item in items {
             let mode = item.mode.map_or(self.default_mode, |m| mode(Some(m)));
             let text = if let Some(field) = &item.field_ref {
                 env::field(pod, &field.field_path, &[], &[])?
             } else if let Some(field) = &item.resource_field_ref {
                 let name = field.container_name.as_deref().unwrap_or_default();
-                let (_, container) = pod::container(pod, name).ok_or_else(|| format!("container {name:?} not found"))?;
-                resources::field(container, &field.resource, field.divisor.as_ref(), inputs.allocatable)
-                    .ok_or_else(|| format!("unsupported container resource: {}", field.resource))?
+                let (_, container) = pod::container(pod, name)
+                    .ok_or_else(|| format!("container {name:?} not found"))?;
+                resources::field(
+                    container,
+                    &field.resource,
+                    field.divisor.as_ref(),
+                    inputs.allocatable,
+                )
+                .ok_or_else(|| format!("unsupported container resource: {}", field.resource))?
             } else {
                 continue;
             };

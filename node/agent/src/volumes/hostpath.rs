@@ -14,21 +14,37 @@ pub(super) fn check(path: &Path, kind: &str) -> Result<(), String> {
     };
     let is = |right: Option<bool>, what: &str| match right {
         Some(true) => Ok(()),
-        _ => Err(format!("hostPath type check failed: {shown} is not a {what}")),
+        _ => Err(format!(
+            "hostPath type check failed: {shown} is not a {what}"
+        )),
     };
     let fail = |e: io::Error| format!("{shown}: {e}");
     match (kind, &meta) {
         ("", Some(_)) => Ok(()),
         // With no type the engine makes a directory of what is missing; make it here, where it is seen.
-        ("" | "DirectoryOrCreate", None) => fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(fail),
+        ("" | "DirectoryOrCreate", None) => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .map_err(fail),
         ("DirectoryOrCreate" | "Directory", _) => is(meta.map(|m| m.is_dir()), "directory"),
-        ("FileOrCreate", None) => {
-            fs::OpenOptions::new().create(true).append(true).mode(0o644).open(path).map(drop).map_err(fail)
-        }
+        ("FileOrCreate", None) => fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o644)
+            .open(path)
+            .map(drop)
+            .map_err(fail),
         ("FileOrCreate" | "File", _) => is(meta.map(|m| m.is_file()), "file"),
         ("Socket", _) => is(meta.map(|m| m.file_type().is_socket()), "socket file"),
-        ("CharDevice", _) => is(meta.map(|m| m.file_type().is_char_device()), "character device"),
-        ("BlockDevice", _) => is(meta.map(|m| m.file_type().is_block_device()), "block device"),
+        ("CharDevice", _) => is(
+            meta.map(|m| m.file_type().is_char_device()),
+            "character device",
+        ),
+        ("BlockDevice", _) => is(
+            meta.map(|m| m.file_type().is_block_device()),
+            "block device",
+        ),
         _ => Err(format!("hostPath type {kind:?} is not known")),
     }
 }

@@ -12,7 +12,10 @@ use crate::pod;
 pub(super) fn apply(pod: &Pod, root: &Path, group: Option<u32>) -> Result<(), String> {
     let Some(group) = group else { return Ok(()) };
     let fail = |e: std::io::Error| format!("apply fsGroup to {}: {e}", root.display());
-    let policy = pod::spec(pod).security_context.as_ref().and_then(|s| s.fs_group_change_policy.as_deref());
+    let policy = pod::spec(pod)
+        .security_context
+        .as_ref()
+        .and_then(|s| s.fs_group_change_policy.as_deref());
     if policy == Some("OnRootMismatch") {
         let meta = fs::symlink_metadata(root).map_err(fail)?;
         if meta.gid() == group && meta.mode() & 0o2770 == 0o2770 {

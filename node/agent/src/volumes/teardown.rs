@@ -17,7 +17,11 @@ pub fn remove_pod(dirs: &Dirs, uid: &str, whole: bool) -> Result<(), String> {
     }
     for dir in [dirs.pod_data(uid), dirs.pod_run(uid)] {
         unmount_beneath(&dir)?;
-        for path in if whole { vec![dir] } else { vec![dir.join("volumes"), dir.join("volume-subpaths")] } {
+        for path in if whole {
+            vec![dir]
+        } else {
+            vec![dir.join("volumes"), dir.join("volume-subpaths")]
+        } {
             remove(&path)?;
         }
     }
@@ -26,10 +30,15 @@ pub fn remove_pod(dirs: &Dirs, uid: &str, whole: bool) -> Result<(), String> {
 
 fn remove(path: &Path) -> Result<(), String> {
     if !mounts_beneath(path)?.is_empty() {
-        return Err(format!("something is still mounted beneath {}", path.display()));
+        return Err(format!(
+            "something is still mounted beneath {}",
+            path.display()
+        ));
     }
     match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {e}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{}: {e}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -45,7 +54,9 @@ pub fn unmount_beneath(path: &Path) -> Result<(), String> {
         for mount in mounts.iter().rev() {
             let done = rustix::mount::unmount(mount, UnmountFlags::NOFOLLOW);
             // What is in use by a process that is going away is detached now and freed later.
-            let done = done.or_else(|_| rustix::mount::unmount(mount, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH));
+            let done = done.or_else(|_| {
+                rustix::mount::unmount(mount, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
+            });
             done.map_err(|e| format!("unmount {}: {e}", mount.display()))?;
         }
     }
@@ -54,7 +65,8 @@ pub fn unmount_beneath(path: &Path) -> Result<(), String> {
 
 /// Mount points at or beneath `path`, parents before children.
 pub(super) fn mounts_beneath(path: &Path) -> Result<Vec<PathBuf>, String> {
-    let text = fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
+    let text =
+        fs::read("/proc/self/mountinfo").map_err(|e| format!("/proc/self/mountinfo: {e}"))?;
     let path = match path.parent().map(fs::canonicalize) {
         Some(Ok(parent)) => parent.join(path.file_name().unwrap_or_default()),
         _ => path.to_owned(),
@@ -103,7 +115,10 @@ mod tests {
 
     #[test]
     fn only_pods_are_removed() {
-        let dirs = Dirs { data: "/nonexistent".into(), run: "/nonexistent".into() };
+        let dirs = Dirs {
+            data: "/nonexistent".into(),
+            run: "/nonexistent".into(),
+        };
         for uid in ["", ".", "..", "../x", "a/b"] {
             assert!(remove_pod(&dirs, uid, true).is_err(), "{uid}");
         }

@@ -23,32 +23,60 @@ impl Worker {
             Action::UnmountVolumes => {
                 let uid = self.uid.clone();
                 self.begin(Some(Busy::Volumes), async move {
-                    let work = tokio::task::spawn_blocking(move || volumes::remove_pod(&shared.dirs, &uid, false));
-                    Done::Unmounted(work.await.unwrap_or_else(|e| Err(format!("unmounting broke off: {e}"))))
+                    let work = tokio::task::spawn_blocking(move || {
+                        volumes::remove_pod(&shared.dirs, &uid, false)
+                    });
+                    Done::Unmounted(
+                        work.await
+                            .unwrap_or_else(|e| Err(format!("unmounting broke off: {e}"))),
+                    )
                 });
             }
             Action::RunSandbox { attempt } => self.run_sandbox(attempt),
             Action::StopSandbox { id } => {
-                self.begin(Some(Busy::Sandbox), async move { Done::Sandbox(shared.runtime.stop_sandbox(&id).await) });
+                self.begin(Some(Busy::Sandbox), async move {
+                    Done::Sandbox(shared.runtime.stop_sandbox(&id).await)
+                });
             }
             Action::RemoveSandbox { id } => {
-                self.begin(Some(Busy::Sandbox), async move { Done::Sandbox(shared.runtime.remove_sandbox(&id).await) });
+                self.begin(Some(Busy::Sandbox), async move {
+                    Done::Sandbox(shared.runtime.remove_sandbox(&id).await)
+                });
             }
             Action::RemoveContainer { id } => {
                 let busy = Busy::Container(id.clone());
-                self.begin(Some(busy), async move { Done::Removed(shared.runtime.remove_container(&id).await) });
+                self.begin(Some(busy), async move {
+                    Done::Removed(shared.runtime.remove_container(&id).await)
+                });
             }
-            Action::Start { name, attempt, ended } => self.start(name, attempt, ended),
-            Action::Kill { id, name, grace, hook, why } => self.kill(id, name, grace, hook, &why, now),
+            Action::Start {
+                name,
+                attempt,
+                ended,
+            } => self.start(name, attempt, ended),
+            Action::Kill {
+                id,
+                name,
+                grace,
+                hook,
+                why,
+            } => self.kill(id, name, grace, hook, &why, now),
             Action::Finish => {
                 if let Some(at) = self.finish_retry.retry_at(now) {
                     return Some(at);
                 }
-                let (pod, observed, gone) = (self.pod.clone(), self.observed.clone(), self.memory.gone);
-                let status = self.memory.last_status.clone().filter(|s| !self.report.has(s));
+                let (pod, observed, gone) =
+                    (self.pod.clone(), self.observed.clone(), self.memory.gone);
+                let status = self
+                    .memory
+                    .last_status
+                    .clone()
+                    .filter(|s| !self.report.has(s));
                 let known = pod::status(&self.pod).clone();
                 self.begin(Some(Busy::Finish), async move {
-                    Done::Finished(stop::finish(&shared, &pod, status.as_ref(), &known, &observed, gone).await)
+                    Done::Finished(
+                        stop::finish(&shared, &pod, status.as_ref(), &known, &observed, gone).await,
+                    )
                 });
             }
         }
@@ -60,18 +88,39 @@ impl Worker {
         self.begin(Some(Busy::Sandbox), async move {
             let _permit = shared.starts.acquire().await;
             let config = &shared.config;
-            let spec = translate::sandbox(&pod, attempt, &config.log_dir, shared.resolver(&pod), &config.cluster_domain);
+            let spec = translate::sandbox(
+                &pod,
+                attempt,
+                &config.log_dir,
+                shared.resolver(&pod),
+                &config.cluster_domain,
+            );
             Done::SandboxStarted(match spec {
-                Ok(spec) => shared.runtime.run_sandbox(&spec).await.map_err(|e| e.to_string()),
+                Ok(spec) => shared
+                    .runtime
+                    .run_sandbox(&spec)
+                    .await
+                    .map_err(|e| e.to_string()),
                 Err(why) => Err(why),
             })
         });
     }
 
     fn start(&mut self, name: String, attempt: u32, ended: Option<Timestamp>) {
-        let Some(sandbox) = self.observed.sandboxes.iter().filter(|s| s.ready).max_by_key(|s| s.attempt) else { return };
+        let Some(sandbox) = self
+            .observed
+            .sandboxes
+            .iter()
+            .filter(|s| s.ready)
+            .max_by_key(|s| s.attempt)
+        else {
+            return;
+        };
         let leftover = self.observed.containers.iter().find(|c| {
-            c.name == name && c.attempt == attempt && c.sandbox_id == sandbox.id && c.state == ContainerState::Created
+            c.name == name
+                && c.attempt == attempt
+                && c.sandbox_id == sandbox.id
+                && c.state == ContainerState::Created
         });
         let order = start::Order {
             name: name.clone(),
@@ -81,20 +130,43 @@ impl Worker {
             pod_ips: self.pod_ips(),
             leftover: leftover.map(|c| c.id.clone()),
         };
-        let (shared, pod, prepared, stop) = (self.shared.clone(), self.pod.clone(), self.prepared.clone(), self.stop.subscribe());
+        let (shared, pod, prepared, stop) = (
+            self.shared.clone(),
+            self.pod.clone(),
+            self.prepared.clone(),
+            self.stop.subscribe(),
+        );
         self.begin(Some(Busy::Start(name.clone())), async move {
             let result = start::start(&shared, &pod, &prepared, &order, stop).await;
-            Done::Started { name, ended, result }
+            Done::Started {
+                name,
+                ended,
+                result,
+            }
         });
     }
 
-    fn kill(&mut self, id: String, name: String, grace: Duration, hook: bool, why: &str, now: Timestamp) {
+    fn kill(
+        &mut self,
+        id: String,
+        name: String,
+        grace: Duration,
+        hook: bool,
+        why: &str,
+        now: Timestamp,
+    ) {
         let until = now.checked_add(grace).unwrap_or(Timestamp::MAX);
         if self.memory.kills.insert(id.clone(), until).is_none() {
             self.event(Some(&name), Severity::Normal, "Killing", why);
         }
         let pod_ip = self.pod_ips().into_iter().next().unwrap_or_default();
-        let order = stop::Order { id: id.clone(), name, grace, hook, pod_ip };
+        let order = stop::Order {
+            id: id.clone(),
+            name,
+            grace,
+            hook,
+            pod_ip,
+        };
         let (shared, pod) = (self.shared.clone(), self.pod.clone());
         self.begin(Some(Busy::Container(id.clone())), async move {
             let result = stop::kill(&shared, &pod, &order).await;
@@ -126,7 +198,11 @@ impl Worker {
                 self.memory.volumes_retry = Backoff::default();
             }
             Done::Unmounted(Err(why)) => {
-                tracing::warn!(pod = pod::key(&self.pod), why, "a pod's volumes cannot be removed, trying again");
+                tracing::warn!(
+                    pod = pod::key(&self.pod),
+                    why,
+                    "a pod's volumes cannot be removed, trying again"
+                );
                 self.memory.volumes_retry.fail_soon(now);
             }
             Done::SandboxStarted(Ok(_)) => {
@@ -134,7 +210,12 @@ impl Worker {
                 self.stale = true;
             }
             Done::SandboxStarted(Err(why)) => {
-                self.event(None, Severity::Warning, "FailedCreatePodSandBox", format!("Failed to create pod sandbox: {why}"));
+                self.event(
+                    None,
+                    Severity::Warning,
+                    "FailedCreatePodSandBox",
+                    format!("Failed to create pod sandbox: {why}"),
+                );
                 self.memory.sandbox_retry.fail_soon(now);
                 self.stale = true;
             }
@@ -148,7 +229,11 @@ impl Worker {
                 }
                 self.stale = true;
             }
-            Done::Started { name, ended, result } => {
+            Done::Started {
+                name,
+                ended,
+                result,
+            } => {
                 let memory = self.memory.containers.entry(name).or_default();
                 match result {
                     Ok(_) => {
@@ -185,7 +270,11 @@ impl Worker {
             }
             Done::Finished(Ok(())) => self.finished = true,
             Done::Finished(Err(why)) => {
-                tracing::debug!(pod = pod::key(&self.pod), why, "a pod's end is not through, trying again");
+                tracing::debug!(
+                    pod = pod::key(&self.pod),
+                    why,
+                    "a pod's end is not through, trying again"
+                );
                 self.finish_retry.fail_soon(now);
                 self.stale = true;
             }

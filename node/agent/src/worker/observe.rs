@@ -22,7 +22,13 @@ impl Worker {
                     self.memory
                         .probes
                         .entry(container.id.clone())
-                        .or_insert_with(|| if first { adopt(&self.pod, container) } else { Probes::default() });
+                        .or_insert_with(|| {
+                            if first {
+                                adopt(&self.pod, container)
+                            } else {
+                                Probes::default()
+                            }
+                        });
                 }
                 ContainerState::Exited { .. } => {
                     self.memory
@@ -41,12 +47,18 @@ impl Worker {
         let ip = self.pod_ips().into_iter().next().unwrap_or_default();
         let mut due = Vec::new();
         for container in &self.observed.containers {
-            let ContainerState::Running { started_at } = container.state else { continue };
-            let Some((role, spec)) = pod::container(&self.pod, &container.name) else { continue };
+            let ContainerState::Running { started_at } = container.state else {
+                continue;
+            };
+            let Some((role, spec)) = pod::container(&self.pod, &container.name) else {
+                continue;
+            };
             if role == pod::Role::Init || self.memory.kills.contains_key(&container.id) {
                 continue;
             }
-            let Some(probes) = self.memory.probes.get_mut(&container.id) else { continue };
+            let Some(probes) = self.memory.probes.get_mut(&container.id) else {
+                continue;
+            };
             let (kinds, at) = probes.due(spec, started_at, now);
             next = [next, at].into_iter().flatten().min();
             for kind in kinds {
@@ -56,11 +68,16 @@ impl Worker {
         }
         for (id, name, kind) in due {
             let (shared, pod) = (self.shared.clone(), self.pod.clone());
-            let target = Target { container_id: id.clone(), pod_ip: ip.clone() };
+            let target = Target {
+                container_id: id.clone(),
+                pod_ip: ip.clone(),
+            };
             self.begin(None, async move {
                 let probe = pod::container(&pod, &name).and_then(|(_, c)| Some((c, kind.of(c)?)));
                 let result = match probe {
-                    Some((container, probe)) => check::probe(&*shared.runtime, container, probe, &target).await,
+                    Some((container, probe)) => {
+                        check::probe(&*shared.runtime, container, probe, &target).await
+                    }
                     None => Ok(()),
                 };
                 Done::Probed { id, kind, result }
@@ -71,8 +88,18 @@ impl Worker {
 
     /// Takes a probe's answer.
     pub(super) fn probed(&mut self, id: &str, kind: Kind, result: Result<(), check::Unhealthy>) {
-        let Some(name) = self.observed.containers.iter().find(|c| c.id == id).map(|c| c.name.clone()) else { return };
-        let Some(probes) = self.memory.probes.get_mut(id) else { return };
+        let Some(name) = self
+            .observed
+            .containers
+            .iter()
+            .find(|c| c.id == id)
+            .map(|c| c.name.clone())
+        else {
+            return;
+        };
+        let Some(probes) = self.memory.probes.get_mut(id) else {
+            return;
+        };
         let Some(probe) = pod::container(&self.pod, &name).and_then(|(_, c)| kind.of(c)) else {
             probes.dropped(kind);
             return;
@@ -90,7 +117,12 @@ impl Worker {
         probes.answer(kind, probe, healthy);
         if let Err(check::Unhealthy::Failed(why)) = result {
             let message = format!("{} probe failed: {why}", kind.as_str());
-            self.event(Some(&name), crate::events::Severity::Warning, "Unhealthy", message);
+            self.event(
+                Some(&name),
+                crate::events::Severity::Warning,
+                "Unhealthy",
+                message,
+            );
         }
     }
 
@@ -99,7 +131,12 @@ impl Worker {
         if pod::host_network(&self.pod) {
             return self.shared.host.ips.clone();
         }
-        let sandbox = self.observed.sandboxes.iter().filter(|s| s.ready).max_by_key(|s| s.attempt);
+        let sandbox = self
+            .observed
+            .sandboxes
+            .iter()
+            .filter(|s| s.ready)
+            .max_by_key(|s| s.attempt);
         sandbox.map(|s| s.ips.clone()).unwrap_or_default()
     }
 }
@@ -108,9 +145,16 @@ impl Worker {
 /// that fails would kill what works.
 fn adopt(pod: &k8s_openapi::api::core::v1::Pod, container: &ObservedContainer) -> Probes {
     let status = pod::status(pod);
-    let all = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
+    let all = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .chain(status.init_container_statuses.iter().flatten());
     let reported = all.into_iter().find(|s| {
-        s.name == container.name && s.container_id.as_deref().is_some_and(|id| id.ends_with(&format!("://{}", container.id)))
+        s.name == container.name
+            && s.container_id
+                .as_deref()
+                .is_some_and(|id| id.ends_with(&format!("://{}", container.id)))
     });
     match reported {
         Some(status) => Probes::adopted(status.started.unwrap_or(true), status.ready),

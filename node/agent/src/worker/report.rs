@@ -25,12 +25,22 @@ pub(super) struct Report {
 }
 
 fn revision(pod: &Pod) -> u64 {
-    pod.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    pod.metadata
+        .resource_version
+        .as_deref()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
 }
 
 impl Report {
     pub(super) fn new(pod: &Pod) -> Self {
-        Self { known: pod::status(pod).clone(), revision: revision(pod), sent: None, busy: false, retry: Backoff::default() }
+        Self {
+            known: pod::status(pod).clone(),
+            revision: revision(pod),
+            sent: None,
+            busy: false,
+            retry: Backoff::default(),
+        }
     }
 
     /// Takes news from the watch.
@@ -55,7 +65,11 @@ impl Report {
 
 /// Whether the API's status says what ours says; conditions of others do not count.
 fn same(ours: &PodStatus, theirs: &PodStatus) -> bool {
-    let conditions = ours.conditions.iter().flatten().all(|c| theirs.conditions.iter().flatten().any(|t| t == c));
+    let conditions = ours
+        .conditions
+        .iter()
+        .flatten()
+        .all(|c| theirs.conditions.iter().flatten().any(|t| t == c));
     let own = |s: &PodStatus| PodStatus {
         phase: s.phase.clone(),
         reason: s.reason.clone(),
@@ -92,9 +106,22 @@ pub(super) fn patch(uid: &str, status: &PodStatus, known: &PodStatus) -> Value {
     // Addresses merge by address: those that are no more must be said.
     let pod_ips = known.pod_ips.iter().flatten().map(|ip| ip.ip.clone());
     let host_ips = known.host_ips.iter().flatten().map(|ip| ip.ip.clone());
-    for (field, old) in [("podIPs", pod_ips.collect::<Vec<_>>()), ("hostIPs", host_ips.collect())] {
-        let stays = |ip: &String| value[field].as_array().into_iter().flatten().any(|e| e["ip"] == **ip);
-        let gone: Vec<Value> = old.iter().filter(|ip| !stays(ip)).map(|ip| json!({"$patch": "delete", "ip": ip})).collect();
+    for (field, old) in [
+        ("podIPs", pod_ips.collect::<Vec<_>>()),
+        ("hostIPs", host_ips.collect()),
+    ] {
+        let stays = |ip: &String| {
+            value[field]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|e| e["ip"] == **ip)
+        };
+        let gone: Vec<Value> = old
+            .iter()
+            .filter(|ip| !stays(ip))
+            .map(|ip| json!({"$patch": "delete", "ip": ip}))
+            .collect();
         if !gone.is_empty() {
             match value[field].as_array_mut() {
                 Some(list) => list.extend(gone),
@@ -124,7 +151,11 @@ impl Worker {
         let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), pod::namespace(&self.pod));
         let name = pod::name(&self.pod).to_owned();
         self.begin(None, async move {
-            Done::Reported(api(pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(value))).await.map(Box::new))
+            Done::Reported(
+                api(pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(value)))
+                    .await
+                    .map(Box::new),
+            )
         });
         None
     }
@@ -159,16 +190,30 @@ impl Worker {
     fn pull_errors_to_backoff(&mut self) {
         let mut told = Vec::new();
         for (name, memory) in &mut self.memory.containers {
-            if let Some((reason, message)) = memory.error.as_mut().filter(|(reason, _)| reason == "ErrImagePull") {
-                let image = pod::container(&self.pod, name).and_then(|(_, c)| c.image.clone()).unwrap_or_default();
+            if let Some((reason, message)) = memory
+                .error
+                .as_mut()
+                .filter(|(reason, _)| reason == "ErrImagePull")
+            {
+                let image = pod::container(&self.pod, name)
+                    .and_then(|(_, c)| c.image.clone())
+                    .unwrap_or_default();
                 *message = format!("Back-off pulling image \"{image}\": ErrImagePull: {message}");
                 *reason = "ImagePullBackOff".into();
                 told.push((name.clone(), image));
             }
         }
         for (name, image) in told {
-            let (warning, normal) = (crate::events::Severity::Warning, crate::events::Severity::Normal);
-            self.event(Some(&name), normal, "BackOff", format!("Back-off pulling image \"{image}\""));
+            let (warning, normal) = (
+                crate::events::Severity::Warning,
+                crate::events::Severity::Normal,
+            );
+            self.event(
+                Some(&name),
+                normal,
+                "BackOff",
+                format!("Back-off pulling image \"{image}\""),
+            );
             self.event(Some(&name), warning, "Failed", "Error: ImagePullBackOff");
         }
     }
@@ -184,7 +229,8 @@ mod tests {
 
     #[test]
     fn patches_take_away_what_is_no_more() {
-        let known = status(json!({"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}], "reason": "X"}));
+        let known =
+            status(json!({"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}], "reason": "X"}));
         let ours = status(json!({
             "phase": "Running", "podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}],
             "conditions": [{"type": "Ready", "status": "True"}],
@@ -201,7 +247,9 @@ mod tests {
 
     #[test]
     fn other_peoples_conditions_do_not_count() {
-        let ours = status(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
+        let ours = status(
+            json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
+        );
         let mut theirs = json!({"phase": "Running", "conditions": [{"type": "gate", "status": "True"}, {"type": "Ready", "status": "True"}], "nominatedNodeName": "x"});
         assert!(same(&ours, &status(theirs.clone())));
         theirs["conditions"][1]["status"] = "False".into();

@@ -33,13 +33,26 @@ pub(super) async fn kill(shared: &Shared, pod: &Pod, order: &Order) -> Result<()
     let container = pod::container(pod, &order.name).map(|(_, c)| c);
     let hook = container.and_then(|c| Some((c, c.lifecycle.as_ref()?.pre_stop.as_ref()?)));
     if let Some((container, hook)) = hook.filter(|_| order.hook) {
-        let target = Target { container_id: order.id.clone(), pod_ip: order.pod_ip.clone() };
-        if let Err(why) = check::hook(&*shared.runtime, container, hook, &target, order.grace).await {
+        let target = Target {
+            container_id: order.id.clone(),
+            pod_ip: order.pod_ip.clone(),
+        };
+        if let Err(why) = check::hook(&*shared.runtime, container, hook, &target, order.grace).await
+        {
             let message = format!("PreStopHook failed: {why}");
-            shared.events.pod(pod, Some(&order.name), Severity::Warning, "FailedPreStopHook", message);
+            shared.events.pod(
+                pod,
+                Some(&order.name),
+                Severity::Warning,
+                "FailedPreStopHook",
+                message,
+            );
         }
     }
-    let left = order.grace.saturating_sub(begun.elapsed()).max(LEAST.min(order.grace));
+    let left = order
+        .grace
+        .saturating_sub(begun.elapsed())
+        .max(LEAST.min(order.grace));
     shared.runtime.stop_container(&order.id, left).await
 }
 
@@ -57,33 +70,62 @@ pub(super) async fn finish(
         let pods: Api<Pod> = Api::namespaced(shared.client.clone(), pod::namespace(pod));
         if let Some(status) = status {
             let patch = report::patch(&uid, status, known);
-            match api(pods.patch_status(pod::name(pod), &PatchParams::default(), &Patch::Strategic(patch))).await {
-                Err(error) if !error.is(404) && !error.is(409) => return Err(format!("report the end: {error}")),
+            match api(pods.patch_status(
+                pod::name(pod),
+                &PatchParams::default(),
+                &Patch::Strategic(patch),
+            ))
+            .await
+            {
+                Err(error) if !error.is(404) && !error.is(409) => {
+                    return Err(format!("report the end: {error}"));
+                }
                 _ => {}
             }
         }
         let params = DeleteParams {
             grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.clone()),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         match api(pods.delete(pod::name(pod), &params)).await {
-            Err(error) if !error.is(404) && !error.is(409) => return Err(format!("let the object go: {error}")),
+            Err(error) if !error.is(404) && !error.is(409) => {
+                return Err(format!("let the object go: {error}"));
+            }
             _ => {}
         }
     }
     for sandbox in &observed.sandboxes {
-        shared.runtime.remove_sandbox(&sandbox.id).await.map_err(|e| format!("remove sandbox {}: {e}", sandbox.id))?;
+        shared
+            .runtime
+            .remove_sandbox(&sandbox.id)
+            .await
+            .map_err(|e| format!("remove sandbox {}: {e}", sandbox.id))?;
     }
     let inner = shared.clone();
-    let logs = translate::log_directory(&shared.config.log_dir, pod::namespace(pod), pod::name(pod), &uid);
+    let logs = translate::log_directory(
+        &shared.config.log_dir,
+        pod::namespace(pod),
+        pod::name(pod),
+        &uid,
+    );
     let cleaned = tokio::task::spawn_blocking(move || {
         volumes::remove_pod(&inner.dirs, &uid, true)?;
         match std::fs::remove_dir_all(&logs) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(format!("{}: {e}", logs.display())),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("{}: {e}", logs.display()));
+            }
             _ => {}
         }
-        inner.checkpoints.remove(&uid).map_err(|e| format!("remove the checkpoint: {e}"))
+        inner
+            .checkpoints
+            .remove(&uid)
+            .map_err(|e| format!("remove the checkpoint: {e}"))
     });
-    cleaned.await.map_err(|e| format!("cleaning up broke off: {e}"))?
+    cleaned
+        .await
+        .map_err(|e| format!("cleaning up broke off: {e}"))?
 }
