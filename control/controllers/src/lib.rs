@@ -6,10 +6,17 @@
 //! input is a cache which may lag behind the server: a decision taken twice must do no harm.
 
 mod deployment;
+mod endpoint_slice;
+mod endpoint_slice_mirroring;
+mod endpoints;
+mod local_path;
 mod plumbing;
 mod replicaset;
 mod root_ca;
 mod service_account;
+mod service_pods;
+mod volume_binder;
+mod volume_protection;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,9 +54,15 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(writer);
     deployment::start(&shared, &mut tasks, &shutdown);
+    endpoint_slice::start(&shared, &mut tasks, &shutdown);
+    endpoint_slice_mirroring::start(&shared, &mut tasks, &shutdown);
+    endpoints::start(&shared, &mut tasks, &shutdown);
+    local_path::start(&shared, &config.storage_dir, &mut tasks, &shutdown);
     replicaset::start(&shared, &mut tasks, &shutdown);
     root_ca::start(&shared, &config.root_ca_pem, &mut tasks, &shutdown);
     service_account::start(&shared, &mut tasks, &shutdown);
+    volume_binder::start(&shared, &mut tasks, &shutdown);
+    volume_protection::start(&shared, &mut tasks, &shutdown);
     // Last, so that no change is missed.
     shared.start(&mut tasks, &shutdown);
     tokio::select! {
@@ -73,9 +86,7 @@ pub async fn run_node_provisioner(
     client: Client,
     node_name: String,
     base_dir: PathBuf,
-    mut shutdown: Shutdown,
+    shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let _ = (client, node_name, base_dir);
-    shutdown.wait().await;
-    Ok(())
+    local_path::node::run(client, node_name, base_dir, shutdown).await
 }

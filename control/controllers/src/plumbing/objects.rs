@@ -175,3 +175,21 @@ pub(crate) fn node_name(pod: &Pod) -> &str {
         .and_then(|s| s.node_name.as_deref())
         .unwrap_or_default()
 }
+
+/// Five letters that follow from the parts, in the alphabet of Kubernetes' generated names. For names that must come out the
+/// same when a stale cache makes a controller create a thing twice.
+pub(crate) fn short_hash(parts: &[&str]) -> String {
+    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // The high bits of FNV are the better mixed ones.
+    let mut rest = hash ^ (hash >> 32);
+    let mut letter = || {
+        let index = usize::try_from(rest % 27).unwrap_or(0);
+        rest /= 27;
+        char::from(ALPHABET[index])
+    };
+    (0..5).map(|_| letter()).collect()
+}
