@@ -10,6 +10,7 @@
 
 mod access;
 mod health;
+mod idle;
 mod metrics;
 mod openapi;
 mod respond;
@@ -55,6 +56,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// From a request's head to the head of its answer; a stream may then go on.
     pub answer_timeout: Duration,
+    /// How long a connection may be without a request.
+    pub idle_timeout: Duration,
     /// How long open requests may go on after shutdown has begun.
     pub grace: Duration,
 }
@@ -68,6 +71,7 @@ impl Default for Limits {
             max_header_bytes: 32 << 10,
             head_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
             grace: Duration::from_secs(10),
         }
     }

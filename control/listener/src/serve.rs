@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
+use crate::idle::{Activity, until_sent};
 use crate::respond::{self, Shared};
 use crate::{Config, ListenerError, openapi, supervise};
 
@@ -205,14 +206,17 @@ async fn connection(
         .peer_certificates()
         .and_then(|chain| chain.first())
         .map(|leaf| Arc::new(leaf.clone().into_owned()));
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let activity = Activity::new();
+    let requests = activity.clone();
     let service =
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let (shared, router, peer) = (shared.clone(), router.clone(), peer.clone());
+            let open = requests.open();
             async move {
                 let peer = peer.as_deref().map(AsRef::as_ref);
-                Ok::<_, std::convert::Infallible>(
-                    respond::handle(shared, router, peer, request).await,
-                )
+                let response = respond::handle(shared, router, peer, request).await;
+                Ok::<_, std::convert::Infallible>(until_sent(response, open))
             }
         });
     let mut http = auto::Builder::new(TokioExecutor::new());
@@ -228,10 +232,21 @@ async fn connection(
         // A peer that vanished without a word is found out.
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
+    // TLS has settled the protocol. Guessing from the first bytes would wait for them without a limit.
+    let http = if h2 {
+        http.http2_only()
+    } else {
+        http.http1_only()
+    };
     let connection = http
         .serve_connection_with_upgrades(TokioIo::new(stream), service)
         .into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%from, %error, "connection ended");
+    tokio::select! {
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(%from, %error, "connection ended");
+            }
+        }
+        () = activity.idle(limits.idle_timeout) => tracing::debug!(%from, "closed an idle connection"),
     }
 }

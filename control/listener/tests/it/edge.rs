@@ -121,6 +121,7 @@ async fn raw(cluster: &Cluster, bytes: &[u8]) -> String {
 async fn hostile_bytes() {
     let limits = Limits {
         head_timeout: Duration::from_millis(700),
+        idle_timeout: Duration::from_secs(2),
         grace: Duration::from_secs(1),
         ..Limits::default()
     };
@@ -172,6 +173,18 @@ async fn hostile_bytes() {
     let read = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut byte)).await;
     assert!(matches!(read, Ok(Ok(0) | Err(_))), "{read:?}");
     assert!(start.elapsed() < Duration::from_secs(5));
+    // After the handshake, silence.
+    for alpn in ["h2", "http/1.1"] {
+        let tls = pki::client_config(&cluster.pki.ca_pem(), None, &[alpn]).unwrap();
+        let stream = TcpStream::connect(cluster.address).await.unwrap();
+        let mut stream = TlsConnector::from(tls)
+            .connect("localhost".try_into().unwrap(), stream)
+            .await
+            .unwrap();
+        let mut out = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut out)).await;
+        assert!(read.is_ok(), "{alpn}: still open");
+    }
     // Plain HTTP on the TLS port.
     let mut plain = TcpStream::connect(cluster.address).await.unwrap();
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
