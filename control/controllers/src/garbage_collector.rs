@@ -12,12 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Client;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions,
+    PropagationPolicy,
+};
 use minicloud_api::part::Shutdown;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::graph::{FOREGROUND, Graph, Owner, ORPHAN, Verdict, Waiting};
+use self::graph::{FOREGROUND, Graph, ORPHAN, Owner, Verdict, Waiting};
 use crate::plumbing::discovery::{Served, group_of};
 use crate::plumbing::objects::{is_deleting, uid};
 use crate::plumbing::patch::{is_code, or_gone};
@@ -112,7 +115,9 @@ impl Collector {
     }
 
     async fn process(&self, key: Uid) -> anyhow::Result<()> {
-        let Some(object) = self.graph().get(&key.0) else { return Ok(()) };
+        let Some(object) = self.graph().get(&key.0) else {
+            return Ok(());
+        };
         let Some(served) = self.find(|s| s.name() == *object.resource) else {
             // Its kind is not served any more, and it is gone with it.
             self.gone(&key.0);
@@ -120,12 +125,17 @@ impl Collector {
         };
         let api = self.api(&served.resource, &object.namespace);
         match object.waiting {
-            Waiting::ForDependents => return self.finish_foreground(&api, &key, &object.name).await,
+            Waiting::ForDependents => {
+                return self.finish_foreground(&api, &key, &object.name).await;
+            }
             Waiting::ToOrphan => return self.orphan(&api, &key, &object.name).await,
             Waiting::No if object.deleting => return Ok(()),
             Waiting::No => {}
         }
-        let live = api.get_metadata_opt(&object.name).await?.filter(|o| uid(&o.metadata) == &*key.0);
+        let live = api
+            .get_metadata_opt(&object.name)
+            .await?
+            .filter(|o| uid(&o.metadata) == &*key.0);
         let Some(live) = live else {
             self.gone(&key.0);
             return Ok(());
@@ -147,7 +157,10 @@ impl Collector {
             Verdict::Delete { policy, unblock } => {
                 if unblock {
                     // Two that block one another would wait for ever.
-                    let free = |r: &OwnerReference| OwnerReference { block_owner_deletion: Some(false), ..r.clone() };
+                    let free = |r: &OwnerReference| OwnerReference {
+                        block_owner_deletion: Some(false),
+                        ..r.clone()
+                    };
                     let all: Vec<_> = references.iter().map(free).collect();
                     self.write_owners(&api, &live.metadata, &all).await?;
                 }
@@ -158,13 +171,23 @@ impl Collector {
     }
 
     /// Whether an owner is there, as the graph knows or the server says.
-    async fn look_at_owner(&self, reference: &OwnerReference, namespace: &str) -> anyhow::Result<Owner> {
+    async fn look_at_owner(
+        &self,
+        reference: &OwnerReference,
+        namespace: &str,
+    ) -> anyhow::Result<Owner> {
         if let Some(known) = self.graph().owner(&reference.uid) {
             return Ok(known);
         }
         let group = group_of(&reference.api_version);
-        let Some(served) = self.find(|s| s.resource.group == group && s.resource.kind == reference.kind) else {
-            anyhow::bail!("owner {} {} is of a kind that is not served", reference.kind, reference.name);
+        let Some(served) =
+            self.find(|s| s.resource.group == group && s.resource.kind == reference.kind)
+        else {
+            anyhow::bail!(
+                "owner {} {} is of a kind that is not served",
+                reference.kind,
+                reference.name
+            );
         };
         if served.namespaced && namespace.is_empty() {
             // A reference that cannot be meant: better kept for ever than deleted by mistake.
@@ -179,15 +202,23 @@ impl Collector {
         let owner = owner.filter(|o| uid(&o.metadata) == reference.uid);
         let found = match &owner {
             None => Owner::Absent,
-            Some(owner) if graph::waits_for_dependents(&owner.metadata) => Owner::WaitsForDependents,
+            Some(owner) if graph::waits_for_dependents(&owner.metadata) => {
+                Owner::WaitsForDependents
+            }
             Some(_) => Owner::Present,
         };
-        self.graph().learn(&reference.uid, found);
+        self.graph()
+            .learn(&reference.uid, found, &served.name().into());
         Ok(found)
     }
 
     /// Deletes the dependents that hold the object's deletion up, and completes it when there are none left.
-    async fn finish_foreground(&self, api: &Api<DynamicObject>, key: &Uid, name: &str) -> anyhow::Result<()> {
+    async fn finish_foreground(
+        &self,
+        api: &Api<DynamicObject>,
+        key: &Uid,
+        name: &str,
+    ) -> anyhow::Result<()> {
         let (blocking, look) = self.graph().blocking(&key.0);
         if blocking {
             self.enqueue(look);
@@ -200,10 +231,16 @@ impl Collector {
     async fn orphan(&self, api: &Api<DynamicObject>, key: &Uid, name: &str) -> anyhow::Result<()> {
         let dependents = self.graph().dependents(&key.0);
         for dependent in dependents {
-            let Some(object) = self.graph().get(&dependent) else { continue };
-            let Some(served) = self.find(|s| s.name() == *object.resource) else { continue };
+            let Some(object) = self.graph().get(&dependent) else {
+                continue;
+            };
+            let Some(served) = self.find(|s| s.name() == *object.resource) else {
+                continue;
+            };
             let api = self.api(&served.resource, &object.namespace);
-            let Some(live) = api.get_metadata_opt(&object.name).await? else { continue };
+            let Some(live) = api.get_metadata_opt(&object.name).await? else {
+                continue;
+            };
             if uid(&live.metadata) != &*dependent {
                 continue;
             }
@@ -216,8 +253,17 @@ impl Collector {
         self.drop_finalizer(api, key, name, ORPHAN).await
     }
 
-    async fn drop_finalizer(&self, api: &Api<DynamicObject>, key: &Uid, name: &str, finalizer: &str) -> anyhow::Result<()> {
-        let live = api.get_metadata_opt(name).await?.filter(|o| uid(&o.metadata) == &*key.0);
+    async fn drop_finalizer(
+        &self,
+        api: &Api<DynamicObject>,
+        key: &Uid,
+        name: &str,
+        finalizer: &str,
+    ) -> anyhow::Result<()> {
+        let live = api
+            .get_metadata_opt(name)
+            .await?
+            .filter(|o| uid(&o.metadata) == &*key.0);
         let Some(live) = live else {
             self.gone(&key.0);
             return Ok(());
@@ -226,25 +272,47 @@ impl Collector {
         let keep: Vec<_> = all.iter().filter(|f| *f != finalizer).collect();
         if keep.len() < all.len() {
             let patch = json!({"metadata": {"resourceVersion": live.metadata.resource_version, "finalizers": keep}});
-            or_gone(api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
+            or_gone(
+                api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch))
+                    .await,
+            )?;
         }
         Ok(())
     }
 
-    async fn write_owners(&self, api: &Api<DynamicObject>, meta: &ObjectMeta, owners: &[OwnerReference]) -> anyhow::Result<()> {
+    async fn write_owners(
+        &self,
+        api: &Api<DynamicObject>,
+        meta: &ObjectMeta,
+        owners: &[OwnerReference],
+    ) -> anyhow::Result<()> {
         let name = meta.name.as_deref().unwrap_or_default();
         let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "ownerReferences": owners}});
-        or_gone(api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await)?;
+        or_gone(
+            api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch))
+                .await,
+        )?;
         Ok(())
     }
 
-    async fn delete(&self, api: &Api<DynamicObject>, meta: &ObjectMeta, policy: PropagationPolicy) -> anyhow::Result<()> {
+    async fn delete(
+        &self,
+        api: &Api<DynamicObject>,
+        meta: &ObjectMeta,
+        policy: PropagationPolicy,
+    ) -> anyhow::Result<()> {
         let options = DeleteParams {
             propagation_policy: Some(policy),
-            preconditions: Some(Preconditions { uid: meta.uid.clone(), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: meta.uid.clone(),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
-        match api.delete(meta.name.as_deref().unwrap_or_default(), &options).await {
+        match api
+            .delete(meta.name.as_deref().unwrap_or_default(), &options)
+            .await
+        {
             // Gone already, or another object has the name.
             Err(error) if is_code(&error, 404) || is_code(&error, 409) => Ok(()),
             Err(error) => Err(error.into()),

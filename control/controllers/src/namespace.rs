@@ -48,9 +48,16 @@ impl Report {
 }
 
 /// The namespace's conditions, with Kubernetes' reasons and messages.
-fn conditions(old: &[NamespaceCondition], report: &Report, now: Timestamp) -> Vec<NamespaceCondition> {
+fn conditions(
+    old: &[NamespaceCondition],
+    report: &Report,
+    now: Timestamp,
+) -> Vec<NamespaceCondition> {
     let each = |map: &BTreeMap<String, usize>, what: &str| {
-        map.iter().map(|(name, n)| format!("{name} {what} {n} resource instances")).collect::<Vec<_>>().join(", ")
+        map.iter()
+            .map(|(name, n)| format!("{name} {what} {n} resource instances"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let state = |kind: &str, bad: Option<(&str, String)>, fine: (&str, &str)| {
         let status = if bad.is_some() { "True" } else { "False" };
@@ -64,29 +71,47 @@ fn conditions(old: &[NamespaceCondition], report: &Report, now: Timestamp) -> Ve
             failed.then(|| {
                 let groups = report.undiscovered.join(", ");
                 let count = report.undiscovered.len();
-                ("DiscoveryFailed", format!("Discovery failed for some groups, {count} failing: {groups}"))
+                (
+                    "DiscoveryFailed",
+                    format!("Discovery failed for some groups, {count} failing: {groups}"),
+                )
             }),
-            ("ResourcesDiscovered", "All resources successfully discovered"),
+            (
+                "ResourcesDiscovered",
+                "All resources successfully discovered",
+            ),
         ),
         state(
             "NamespaceDeletionGroupVersionParsingFailure",
             None,
-            ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+            (
+                "ParsedGroupVersions",
+                "All legacy kube types successfully parsed",
+            ),
         ),
         state(
             "NamespaceDeletionContentFailure",
             (!report.failures.is_empty()).then(|| {
                 let why = report.failures.join(", ");
                 let count = report.failures.len();
-                ("ContentDeletionFailed", format!("Failed to delete all resource types, {count} remaining: {why}"))
+                (
+                    "ContentDeletionFailed",
+                    format!("Failed to delete all resource types, {count} remaining: {why}"),
+                )
             }),
-            ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+            (
+                "ContentDeleted",
+                "All content successfully deleted, may be waiting on finalization",
+            ),
         ),
         state(
             "NamespaceContentRemaining",
             (!report.content.is_empty()).then(|| {
                 let left = each(&report.content, "has");
-                ("SomeResourcesRemain", format!("Some resources are remaining: {left}"))
+                (
+                    "SomeResourcesRemain",
+                    format!("Some resources are remaining: {left}"),
+                )
             }),
             ("ContentRemoved", "All content successfully removed"),
         ),
@@ -94,16 +119,27 @@ fn conditions(old: &[NamespaceCondition], report: &Report, now: Timestamp) -> Ve
             "NamespaceFinalizersRemaining",
             (!report.finalizers.is_empty()).then(|| {
                 let left = each(&report.finalizers, "in");
-                ("SomeFinalizersRemain", format!("Some content in the namespace has finalizers remaining: {left}"))
+                (
+                    "SomeFinalizersRemain",
+                    format!("Some content in the namespace has finalizers remaining: {left}"),
+                )
             }),
-            ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+            (
+                "ContentHasNoFinalizers",
+                "All content-preserving finalizers finished",
+            ),
         ),
     ];
-    let mut all: Vec<NamespaceCondition> =
-        old.iter().filter(|c| !wanted.iter().any(|(kind, ..)| *kind == c.type_)).cloned().collect();
+    let mut all: Vec<NamespaceCondition> = old
+        .iter()
+        .filter(|c| !wanted.iter().any(|(kind, ..)| *kind == c.type_))
+        .cloned()
+        .collect();
     for (kind, status, reason, message) in wanted {
         let before = old.iter().find(|c| c.type_ == kind);
-        let since = before.filter(|c| c.status == status).and_then(|c| c.last_transition_time.clone());
+        let since = before
+            .filter(|c| c.status == status)
+            .and_then(|c| c.last_transition_time.clone());
         all.push(NamespaceCondition {
             type_: kind,
             status: status.to_owned(),
@@ -117,7 +153,8 @@ fn conditions(old: &[NamespaceCondition], report: &Report, now: Timestamp) -> Ve
 
 fn is_ours(namespace: &Namespace) -> bool {
     let finalizers = namespace.spec.as_ref().and_then(|s| s.finalizers.as_ref());
-    is_deleting(&namespace.metadata) && finalizers.is_some_and(|all| all.iter().any(|f| f == FINALIZER))
+    is_deleting(&namespace.metadata)
+        && finalizers.is_some_and(|all| all.iter().any(|f| f == FINALIZER))
 }
 
 // ---- act ----
@@ -149,7 +186,12 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, shutdown: &Sh
     shared.pods.on_change(move |change| {
         if let (Some(old), None) = (&change.old, &change.new) {
             let name = old.namespace().unwrap_or_default();
-            if on.shared.namespaces.get("", &name).is_some_and(|n| is_ours(&n)) {
+            if on
+                .shared
+                .namespaces
+                .get("", &name)
+                .is_some_and(|n| is_ours(&n))
+            {
                 on.queue.add(name);
             }
         }
@@ -168,7 +210,9 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, shutdown: &Sh
 impl Controller {
     async fn sync(&self, name: String) -> anyhow::Result<()> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let Some(namespace) = api.get_opt(&name).await? else { return Ok(()) };
+        let Some(namespace) = api.get_opt(&name).await? else {
+            return Ok(());
+        };
         if !is_ours(&namespace) {
             return Ok(());
         }
@@ -180,14 +224,20 @@ impl Controller {
         if !report.is_done() {
             update_status(&api, &namespace, &new).await?;
             // What is left goes by its own finalizers, of which nobody tells us but pods.
-            self.queue.add_after(name, Duration::from_secs(if report.failures.is_empty() { 2 } else { 5 }));
+            self.queue.add_after(
+                name,
+                Duration::from_secs(if report.failures.is_empty() { 2 } else { 5 }),
+            );
             return Ok(());
         }
         let mut last = namespace;
         if let Some(finalizers) = last.spec.as_mut().and_then(|s| s.finalizers.as_mut()) {
             finalizers.retain(|f| f != FINALIZER);
         }
-        match api.replace_subresource("finalize", &name, &PostParams::default(), &last).await {
+        match api
+            .replace_subresource("finalize", &name, &PostParams::default(), &last)
+            .await
+        {
             Err(error) if !is_code(&error, 404) => Err(error.into()),
             _ => Ok(()),
         }
@@ -203,8 +253,11 @@ impl Controller {
             }
         };
         report.undiscovered = found.failed;
-        let served: Vec<Served> =
-            found.served.into_iter().filter(|s| s.namespaced && s.can(&["list", "delete"])).collect();
+        let served: Vec<Served> = found
+            .served
+            .into_iter()
+            .filter(|s| s.namespaced && s.can(&["list", "delete"]))
+            .collect();
         let is_pods = |s: &Served| s.resource.group.is_empty() && s.resource.plural == "pods";
         let (pods, others): (Vec<_>, Vec<_>) = served.into_iter().partition(is_pods);
         // What pods use goes only when they are gone: network policies, claims, secrets for their last breath.
@@ -238,8 +291,13 @@ impl Controller {
     }
 
     /// Deletes all objects of a kind; returns the finalizers of each that is left.
-    async fn delete_kind(&self, namespace: &str, served: &Served) -> kube::Result<Vec<Vec<String>>> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &served.resource);
+    async fn delete_kind(
+        &self,
+        namespace: &str,
+        served: &Served,
+    ) -> kube::Result<Vec<Vec<String>>> {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &served.resource);
         let list = || async {
             match api.list_metadata(&ListParams::default()).await {
                 Ok(list) => Ok(list.items),
@@ -256,14 +314,19 @@ impl Controller {
         if !fresh.is_empty() {
             let options = DeleteParams::background();
             if served.can(&["deletecollection"]) {
-                api.delete_collection(&options, &ListParams::default()).await?;
+                api.delete_collection(&options, &ListParams::default())
+                    .await?;
             } else {
                 for object in fresh {
                     or_gone(api.delete(&object.name_any(), &options).await)?;
                 }
             }
         }
-        Ok(list().await?.into_iter().map(|o| o.metadata.finalizers.unwrap_or_default()).collect())
+        Ok(list()
+            .await?
+            .into_iter()
+            .map(|o| o.metadata.finalizers.unwrap_or_default())
+            .collect())
     }
 }
 
@@ -279,7 +342,12 @@ mod tests {
         let short = |all: &[NamespaceCondition]| {
             let each = all.iter().map(|c| {
                 let since = c.last_transition_time.as_ref().unwrap().0.as_second();
-                format!("{} {} {since}: {}", c.type_, c.reason.as_deref().unwrap(), c.message.as_deref().unwrap())
+                format!(
+                    "{} {} {since}: {}",
+                    c.type_,
+                    c.reason.as_deref().unwrap(),
+                    c.message.as_deref().unwrap()
+                )
             });
             each.collect::<Vec<_>>()
         };
@@ -290,26 +358,57 @@ mod tests {
             undiscovered: vec!["y.io/v1".into()],
         };
         let first = conditions(&[], &report, at(1));
-        assert_eq!(short(&first), [
-            "NamespaceDeletionDiscoveryFailure DiscoveryFailed 1: Discovery failed for some groups, 1 failing: y.io/v1",
-            "NamespaceDeletionGroupVersionParsingFailure ParsedGroupVersions 1: All legacy kube types successfully parsed",
-            "NamespaceDeletionContentFailure ContentDeletionFailed 1: Failed to delete all resource types, 1 remaining: as.x.io: no",
-            "NamespaceContentRemaining SomeResourcesRemain 1: Some resources are remaining: as.x.io has 1 resource instances, pods has 2 resource instances",
-            "NamespaceFinalizersRemaining SomeFinalizersRemain 1: Some content in the namespace has finalizers remaining: x.io/f in 1 resource instances",
-        ]);
-        let left = Report { content: BTreeMap::from([("pods".into(), 1)]), ..Report::default() };
+        assert_eq!(
+            short(&first),
+            [
+                "NamespaceDeletionDiscoveryFailure DiscoveryFailed 1: Discovery failed for some groups, 1 failing: y.io/v1",
+                "NamespaceDeletionGroupVersionParsingFailure ParsedGroupVersions 1: All legacy kube types successfully parsed",
+                "NamespaceDeletionContentFailure ContentDeletionFailed 1: Failed to delete all resource types, 1 remaining: as.x.io: no",
+                "NamespaceContentRemaining SomeResourcesRemain 1: Some resources are remaining: as.x.io has 1 resource instances, pods has 2 resource instances",
+                "NamespaceFinalizersRemaining SomeFinalizersRemain 1: Some content in the namespace has finalizers remaining: x.io/f in 1 resource instances",
+            ]
+        );
+        let left = Report {
+            content: BTreeMap::from([("pods".into(), 1)]),
+            ..Report::default()
+        };
         let second = conditions(&first, &left, at(2));
-        let since: Vec<_> = second.iter().map(|c| (c.status.as_str(), c.last_transition_time.as_ref().unwrap().0.as_second())).collect();
-        assert_eq!(since, [("False", 2), ("False", 1), ("False", 2), ("True", 1), ("False", 2)]);
+        let since: Vec<_> = second
+            .iter()
+            .map(|c| {
+                (
+                    c.status.as_str(),
+                    c.last_transition_time.as_ref().unwrap().0.as_second(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            since,
+            [
+                ("False", 2),
+                ("False", 1),
+                ("False", 2),
+                ("True", 1),
+                ("False", 2)
+            ]
+        );
         assert!(!left.is_done() && !report.is_done() && Report::default().is_done());
     }
 
     #[test]
     fn only_terminating_namespaces_with_our_finalizer_are_ours() {
-        let check = |value: serde_json::Value, expect: bool| assert_eq!(is_ours(&from_value(value).unwrap()), expect);
+        let check = |value: serde_json::Value, expect: bool| {
+            assert_eq!(is_ours(&from_value(value).unwrap()), expect)
+        };
         let gone = "2026-01-01T00:00:00Z";
         check(json!({"spec": {"finalizers": ["kubernetes"]}}), false);
-        check(json!({"metadata": {"deletionTimestamp": gone}, "spec": {"finalizers": ["kubernetes"]}}), true);
-        check(json!({"metadata": {"deletionTimestamp": gone}, "spec": {"finalizers": ["other"]}}), false);
+        check(
+            json!({"metadata": {"deletionTimestamp": gone}, "spec": {"finalizers": ["kubernetes"]}}),
+            true,
+        );
+        check(
+            json!({"metadata": {"deletionTimestamp": gone}, "spec": {"finalizers": ["other"]}}),
+            false,
+        );
     }
 }

@@ -59,14 +59,22 @@ pub(super) enum Verdict {
     },
 }
 
+/// What is known of an owner, and what depends on it.
+#[derive(Default)]
+struct Owning {
+    known: Option<Owner>,
+    resource: Option<Arc<str>>,
+    dependents: HashSet<Arc<str>>,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Graph {
     objects: HashMap<Arc<str>, Object>,
-    /// By the owner's UID: what is known of it, and its dependents.
-    owners: HashMap<Arc<str>, (Option<Owner>, HashSet<Arc<str>>)>,
-    /// UIDs seen before the first lists are complete, so that their dependents need not ask for them.
-    early: Option<HashSet<Box<str>>>,
+    /// By UID.
+    owners: HashMap<Arc<str>, Owning>,
+    /// What was seen before the first lists are complete, with its resource, so that dependents need not ask for it.
+    early: HashMap<Box<str>, Arc<str>>,
     started: bool,
 }
 
@@ -89,7 +97,7 @@ impl Graph {
     pub(super) fn seen(&mut self, resource: &Arc<str>, meta: &ObjectMeta) -> Vec<Arc<str>> {
         let id: Arc<str> = uid(meta).into();
         if !self.started {
-            self.early.get_or_insert_default().insert(uid(meta).into());
+            self.early.insert(uid(meta).into(), resource.clone());
         }
         let references = meta.owner_references.as_deref().unwrap_or_default();
         let new = Object {
@@ -98,10 +106,19 @@ impl Graph {
             name: meta.name.as_deref().unwrap_or_default().into(),
             deleting: is_deleting(meta),
             waiting: waiting(meta),
-            owners: references.iter().map(|r| (r.uid.as_str().into(), r.block_owner_deletion == Some(true))).collect(),
+            owners: references
+                .iter()
+                .map(|r| (r.uid.as_str().into(), r.block_owner_deletion == Some(true)))
+                .collect(),
         };
-        if let Some((known, _)) = self.owners.get_mut(&id) {
-            *known = Some(if new.waiting == Waiting::ForDependents { Owner::WaitsForDependents } else { Owner::Present });
+        if let Some(owning) = self.owners.get_mut(&id) {
+            let waits = new.waiting == Waiting::ForDependents;
+            owning.known = Some(if waits {
+                Owner::WaitsForDependents
+            } else {
+                Owner::Present
+            });
+            owning.resource = Some(resource.clone());
         }
         if new.owners.is_empty() && new.waiting == Waiting::No {
             // It may have had owners before.
@@ -113,20 +130,29 @@ impl Graph {
             return Vec::new();
         }
         let new_owners = old.is_none_or(|old| old.owners != new.owners);
-        let new_wait = old.is_none_or(|old| old.waiting != new.waiting) && new.waiting != Waiting::No;
-        let freed = if new.deleting { self.foreground_owners(&new) } else { Vec::new() };
+        let new_wait =
+            old.is_none_or(|old| old.waiting != new.waiting) && new.waiting != Waiting::No;
+        let freed = if new.deleting {
+            self.foreground_owners(&new)
+        } else {
+            Vec::new()
+        };
         if new_owners {
             self.forget(&id);
         }
         let mut look = freed;
         for (owner, _) in &new.owners {
-            let (_, dependents) = self.owners.entry(owner.clone()).or_default();
-            dependents.insert(id.clone());
+            self.owners
+                .entry(owner.clone())
+                .or_default()
+                .dependents
+                .insert(id.clone());
         }
         let doubtful = |graph: &Self, (owner, _): &(Arc<str>, bool)| {
-            graph.owners.get(owner).and_then(|(known, _)| *known) != Some(Owner::Present)
+            graph.owner(owner) != Some(Owner::Present)
         };
-        if new_wait || (new_owners && !new.deleting && new.owners.iter().any(|o| doubtful(self, o))) {
+        if new_wait || (new_owners && !new.deleting && new.owners.iter().any(|o| doubtful(self, o)))
+        {
             look.push(id.clone());
         }
         if new_wait && new.waiting == Waiting::ForDependents {
@@ -138,17 +164,15 @@ impl Graph {
 
     /// An object went. Returns the UIDs of what must be looked at now.
     pub(super) fn gone(&mut self, id: &str) -> Vec<Arc<str>> {
-        if let Some(early) = &mut self.early {
-            early.remove(id);
-        }
+        self.early.remove(id);
         let mut look = match self.objects.get(id).cloned() {
             Some(object) => self.foreground_owners(&object),
             None => Vec::new(),
         };
         self.forget(id);
-        if let Some((known, dependents)) = self.owners.get_mut(id) {
-            *known = Some(Owner::Absent);
-            look.extend(dependents.iter().cloned());
+        if let Some(owning) = self.owners.get_mut(id) {
+            owning.known = Some(Owner::Absent);
+            look.extend(owning.dependents.iter().cloned());
         }
         look
     }
@@ -156,24 +180,43 @@ impl Graph {
     /// The first lists are complete. Returns the UIDs of what must be looked at now.
     pub(super) fn start(&mut self) -> Vec<Arc<str>> {
         self.started = true;
-        let early = self.early.take().unwrap_or_default();
+        let early = std::mem::take(&mut self.early);
         let mut look = Vec::new();
-        for (owner, (known, dependents)) in &mut self.owners {
-            if known.is_none() && early.contains(&**owner) {
-                *known = Some(Owner::Present);
+        for (owner, owning) in &mut self.owners {
+            if owning.known.is_none()
+                && let Some(resource) = early.get(&**owner)
+            {
+                owning.known = Some(Owner::Present);
+                owning.resource = Some(resource.clone());
             }
-            if *known != Some(Owner::Present) {
-                look.extend(dependents.iter().cloned());
+            if owning.known != Some(Owner::Present) {
+                look.extend(owning.dependents.iter().cloned());
             }
         }
-        look.extend(self.objects.iter().filter(|(_, o)| o.waiting != Waiting::No).map(|(id, _)| id.clone()));
+        look.extend(
+            self.objects
+                .iter()
+                .filter(|(_, o)| o.waiting != Waiting::No)
+                .map(|(id, _)| id.clone()),
+        );
         look
     }
 
-    /// Of the kept objects of a resource, those that are not in a fresh list.
+    /// Of the objects of a resource that are kept or depended on, those that are not in a fresh list.
     pub(super) fn unlisted(&self, resource: &str, listed: &HashSet<Box<str>>) -> Vec<Arc<str>> {
-        let of_kind = self.objects.iter().filter(|(_, o)| &*o.resource == resource);
-        of_kind.filter(|(id, _)| !listed.contains(&***id)).map(|(id, _)| id.clone()).collect()
+        let kept = self
+            .objects
+            .iter()
+            .filter(|(_, o)| &*o.resource == resource)
+            .map(|(id, _)| id);
+        let owning = self.owners.iter().filter(|(_, o)| {
+            o.resource.as_deref() == Some(resource) && o.known != Some(Owner::Absent)
+        });
+        let all: HashSet<&Arc<str>> = kept.chain(owning.map(|(id, _)| id)).collect();
+        all.into_iter()
+            .filter(|id| !listed.contains(&***id))
+            .cloned()
+            .collect()
     }
 
     /// A kept object.
@@ -183,24 +226,30 @@ impl Graph {
 
     /// What is known of an owner.
     pub(super) fn owner(&self, id: &str) -> Option<Owner> {
-        self.owners.get(id).and_then(|(known, _)| *known)
+        self.owners.get(id).and_then(|owning| owning.known)
     }
 
-    /// Notes what the server said of an owner.
-    pub(super) fn learn(&mut self, id: &str, found: Owner) {
-        if let Some((known, _)) = self.owners.get_mut(id) {
-            *known = Some(found);
+    /// Notes what the server said of an owner of a resource.
+    pub(super) fn learn(&mut self, id: &str, found: Owner, resource: &Arc<str>) {
+        if let Some(owning) = self.owners.get_mut(id) {
+            owning.known = Some(found);
+            owning.resource = Some(resource.clone());
         }
     }
 
     /// True when something depends on the object.
     pub(super) fn has_dependents(&self, id: &str) -> bool {
-        self.owners.get(id).is_some_and(|(_, dependents)| !dependents.is_empty())
+        self.owners
+            .get(id)
+            .is_some_and(|owning| !owning.dependents.is_empty())
     }
 
     /// The UIDs of what depends on the object.
     pub(super) fn dependents(&self, id: &str) -> Vec<Arc<str>> {
-        self.owners.get(id).map(|(_, dependents)| dependents.iter().cloned().collect()).unwrap_or_default()
+        self.owners
+            .get(id)
+            .map(|owning| owning.dependents.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Whether dependents hold up the object's deletion, and which of them must still be deleted.
@@ -208,8 +257,13 @@ impl Graph {
         let mut blocking = false;
         let mut look = Vec::new();
         for dependent in self.dependents(id) {
-            let Some(object) = self.objects.get(&dependent) else { continue };
-            blocking |= object.owners.iter().any(|(owner, blocks)| &**owner == id && *blocks);
+            let Some(object) = self.objects.get(&dependent) else {
+                continue;
+            };
+            blocking |= object
+                .owners
+                .iter()
+                .any(|(owner, blocks)| &**owner == id && *blocks);
             if !object.deleting {
                 look.push(dependent);
             }
@@ -219,17 +273,29 @@ impl Graph {
 
     /// The owners whose deletion waits and may have waited for this object.
     fn foreground_owners(&self, object: &Object) -> Vec<Arc<str>> {
-        let waits = |id: &Arc<str>| self.objects.get(id).is_some_and(|o| o.waiting == Waiting::ForDependents);
-        object.owners.iter().map(|(owner, _)| owner).filter(|id| waits(id)).cloned().collect()
+        let waits = |id: &Arc<str>| {
+            self.objects
+                .get(id)
+                .is_some_and(|o| o.waiting == Waiting::ForDependents)
+        };
+        object
+            .owners
+            .iter()
+            .map(|(owner, _)| owner)
+            .filter(|id| waits(id))
+            .cloned()
+            .collect()
     }
 
     /// Takes an object and its edges to its owners away.
     fn forget(&mut self, id: &str) {
-        let Some(old) = self.objects.remove(id) else { return };
+        let Some(old) = self.objects.remove(id) else {
+            return;
+        };
         for (owner, _) in old.owners {
-            if let Some((_, dependents)) = self.owners.get_mut(&owner) {
-                dependents.remove(id);
-                if dependents.is_empty() {
+            if let Some(owning) = self.owners.get_mut(&owner) {
+                owning.dependents.remove(id);
+                if owning.dependents.is_empty() {
                     self.owners.remove(&owner);
                 }
             }
@@ -238,7 +304,12 @@ impl Graph {
 }
 
 /// Decides about an object from its references and what is known of the owner behind each.
-pub(super) fn judge(references: &[OwnerReference], owners: &[Owner], meta: &ObjectMeta, has_dependents: bool) -> Verdict {
+pub(super) fn judge(
+    references: &[OwnerReference],
+    owners: &[Owner],
+    meta: &ObjectMeta,
+    has_dependents: bool,
+) -> Verdict {
     let keep: Vec<OwnerReference> = references
         .iter()
         .zip(owners)
@@ -252,7 +323,10 @@ pub(super) fn judge(references: &[OwnerReference], owners: &[Owner], meta: &Obje
         return Verdict::Drop(keep);
     }
     if owners.contains(&Owner::WaitsForDependents) && has_dependents {
-        return Verdict::Delete { policy: PropagationPolicy::Foreground, unblock: true };
+        return Verdict::Delete {
+            policy: PropagationPolicy::Foreground,
+            unblock: true,
+        };
     }
     let has = |finalizer: &str| meta.finalizers.iter().flatten().any(|f| f == finalizer);
     let policy = match () {
@@ -260,7 +334,10 @@ pub(super) fn judge(references: &[OwnerReference], owners: &[Owner], meta: &Obje
         () if has(FOREGROUND) => PropagationPolicy::Foreground,
         () => PropagationPolicy::Background,
     };
-    Verdict::Delete { policy, unblock: false }
+    Verdict::Delete {
+        policy,
+        unblock: false,
+    }
 }
 
 #[cfg(test)]

@@ -61,7 +61,13 @@ pub(super) fn share(shared: &Shared, collector: &Arc<Collector>) {
 
 fn tap<K>(informer: &Informer<K>, name: &str, collector: &Arc<Collector>)
 where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
 {
     let (name, collector): (Arc<str>, _) = (name.into(), collector.clone());
     informer.on_change(move |change| match (&change.old, &change.new) {
@@ -101,9 +107,13 @@ pub(super) async fn run(
             match discover(&client).await {
                 Ok(found) => {
                     stale = false;
-                    let served: Vec<Served> = found.served.into_iter().filter(is_collected).collect();
-                    let wanted = served.iter().filter(|s| !SHARED.contains(&s.name().as_str()));
-                    let names: HashSet<Arc<str>> = wanted.clone().map(|s| s.name().into()).collect();
+                    let served: Vec<Served> =
+                        found.served.into_iter().filter(is_collected).collect();
+                    let wanted = served
+                        .iter()
+                        .filter(|s| !SHARED.contains(&s.name().as_str()));
+                    let names: HashSet<Arc<str>> =
+                        wanted.clone().map(|s| s.name().into()).collect();
                     running.retain(|name, task| {
                         // A group that could not be discovered may still be there.
                         let keep = names.contains(name) || !found.failed.is_empty();
@@ -116,12 +126,21 @@ pub(super) async fn run(
                     for served in wanted {
                         let name: Arc<str> = served.name().into();
                         if !running.contains_key(&name) {
-                            let watch = watch(collector.clone(), client.clone(), served.clone(), name.clone(), say.clone());
+                            let watch = watch(
+                                collector.clone(),
+                                client.clone(),
+                                served.clone(),
+                                name.clone(),
+                                say.clone(),
+                            );
                             unlisted.insert(name.clone());
                             running.insert(name, tasks.spawn(watch));
                         }
                     }
-                    *collector.served.write().unwrap_or_else(PoisonError::into_inner) = served;
+                    *collector
+                        .served
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner) = served;
                 }
                 Err(error) => warn!(%error, "cannot discover what to collect, trying again"),
             }
@@ -141,12 +160,20 @@ pub(super) async fn run(
                 }
                 Some(Said::CrdsChanged) => {
                     tokio::time::sleep(SETTLE).await;
+                    while let Ok(said) = hear.try_recv() {
+                        if let Said::Listed(name) = said {
+                            unlisted.remove(&name);
+                        }
+                    }
                     stale = true;
                 }
                 None => return,
             },
             () = &mut informers, if !informed => informed = true,
-            () = &mut patience, if !late && ready.is_some() => late = informed && !stale,
+            () = &mut patience, if !late && ready.is_some() => {
+                late = informed && !stale;
+                patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+            }
             () = tokio::time::sleep(Duration::from_secs(3)), if stale => {}
             Some(_) = tasks.join_next() => {}
         }
@@ -172,7 +199,13 @@ fn is_collected(served: &Served) -> bool {
     served.can(&["list", "watch", "delete", "patch"]) && served.resource.plural != "events"
 }
 
-async fn watch(collector: Arc<Collector>, client: Client, served: Served, name: Arc<str>, say: mpsc::Sender<Said>) {
+async fn watch(
+    collector: Arc<Collector>,
+    client: Client,
+    served: Served,
+    name: Arc<str>,
+    say: mpsc::Sender<Said>,
+) {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &served.resource);
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut listed: HashSet<Box<str>> = HashSet::new();

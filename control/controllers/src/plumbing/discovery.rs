@@ -15,7 +15,9 @@ pub(crate) struct Served {
 impl Served {
     /// True when all these verbs are there.
     pub(crate) fn can(&self, verbs: &[&str]) -> bool {
-        verbs.iter().all(|verb| self.verbs.iter().any(|v| v == verb))
+        verbs
+            .iter()
+            .all(|verb| self.verbs.iter().any(|v| v == verb))
     }
 
     /// `resource.group`, or only `resource` for the core group: the name by which people know it.
@@ -39,21 +41,29 @@ pub(crate) struct Found {
 /// Asks for everything in two requests (aggregated discovery).
 pub(crate) async fn discover(client: &Client) -> kube::Result<Found> {
     let mut found = Found::default();
-    read(&client.list_core_api_versions_aggregated().await?, &mut found);
+    read(
+        &client.list_core_api_versions_aggregated().await?,
+        &mut found,
+    );
     read(&client.list_api_groups_aggregated().await?, &mut found);
     Ok(found)
 }
 
 fn read(list: &APIGroupDiscoveryList, found: &mut Found) {
     for group in &list.items {
-        let name = group.metadata.as_ref().and_then(|m| m.name.clone()).unwrap_or_default();
+        let name = group
+            .metadata
+            .as_ref()
+            .and_then(|m| m.name.clone())
+            .unwrap_or_default();
         for (index, version) in group.versions.iter().enumerate() {
             let version_name = version.version.clone().unwrap_or_default();
             if version.freshness.as_deref() == Some("Stale") {
                 found.failed.push(format!("{name}/{version_name}"));
             }
             for resource in &version.resources {
-                let (Some(plural), Some(kind)) = (resource.resource.clone(), resource.response_kind.as_ref()) else {
+                let kind = resource.response_kind.as_ref().and_then(|k| k.kind.clone());
+                let (Some(plural), Some(kind)) = (resource.resource.clone(), kind) else {
                     continue;
                 };
                 // The first version is the preferred one; a later one only adds what the earlier do not have.
@@ -61,14 +71,17 @@ fn read(list: &APIGroupDiscoveryList, found: &mut Found) {
                 if index > 0 && found.served.iter().any(known) {
                     continue;
                 }
-                let api_version =
-                    if name.is_empty() { version_name.clone() } else { format!("{name}/{version_name}") };
+                let api_version = if name.is_empty() {
+                    version_name.clone()
+                } else {
+                    format!("{name}/{version_name}")
+                };
                 found.served.push(Served {
                     resource: ApiResource {
                         group: name.clone(),
                         version: version_name.clone(),
                         api_version,
-                        kind: kind.kind.clone(),
+                        kind,
                         plural,
                     },
                     namespaced: resource.scope.as_deref() == Some("Namespaced"),
@@ -83,7 +96,6 @@ fn read(list: &APIGroupDiscoveryList, found: &mut Found) {
 pub(crate) fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -105,8 +117,20 @@ mod tests {
         ]});
         let mut found = Found::default();
         read(&from_value(list).unwrap(), &mut found);
-        let short: Vec<_> = found.served.iter().map(|s| format!("{} {} {}", s.name(), s.resource.api_version, s.namespaced)).collect();
-        assert_eq!(short, ["pods v1 true", "nodes v1 false", "as.x.io x.io/v2 true", "bs.x.io x.io/v1 false"]);
+        let short: Vec<_> = found
+            .served
+            .iter()
+            .map(|s| format!("{} {} {}", s.name(), s.resource.api_version, s.namespaced))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                "pods v1 true",
+                "nodes v1 false",
+                "as.x.io x.io/v2 true",
+                "bs.x.io x.io/v1 false"
+            ]
+        );
         assert_eq!(found.failed, ["x.io/v2"]);
         assert!(found.served[0].can(&["list"]) && !found.served[0].can(&["list", "watch"]));
     }
