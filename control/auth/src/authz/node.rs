@@ -13,6 +13,9 @@ use super::attributes::{Attributes, Decision};
 use super::rules::PolicyRule;
 use crate::json::text;
 
+#[cfg(test)]
+mod tests;
+
 /// The namespace of the nodes' heartbeat Leases.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 

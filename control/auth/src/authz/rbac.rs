@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use minicloud_api::selector::LabelSelector;
+use minicloud_api::user::UserInfo;
 use serde_json::Value;
 
 use super::RbacKind;
 use super::attributes::{Attributes, Decision};
 use super::rules::PolicyRule;
 use crate::json::text;
-use minicloud_api::user::UserInfo;
 
 type Rules = Arc<[PolicyRule]>;
 
@@ -23,7 +24,7 @@ struct ClusterRole {
     effective: Rules,
     labels: BTreeMap<String, String>,
     /// `aggregationRule.clusterRoleSelectors`, when there is an aggregationRule.
-    selectors: Option<Vec<Value>>,
+    selectors: Option<Vec<LabelSelector>>,
 }
 
 #[derive(Debug)]
@@ -122,10 +123,13 @@ impl Rbac {
             .get("aggregationRule")
             .filter(|v| v.is_object())
             .map(|rule| {
-                rule.get("clusterRoleSelectors")
-                    .and_then(Value::as_array)
-                    .cloned()
-                    .unwrap_or_default()
+                let selectors = rule.get("clusterRoleSelectors").and_then(Value::as_array);
+                // A selector that cannot be read selects nothing.
+                selectors
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|s| LabelSelector::from_value(s).ok())
+                    .collect()
             });
         let old = self.cluster_roles.get(&name);
         let resolve = selectors.is_some()
@@ -414,6 +418,10 @@ impl Rbac {
     }
 }
 
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    selector.matches(|key| labels.get(key).map(String::as_str))
+}
+
 fn not_found(binding: &Binding) -> String {
     let kind = if binding.cluster_role {
         "clusterrole"
@@ -424,30 +432,4 @@ fn not_found(binding: &Binding) -> String {
         "{kind}.rbac.authorization.k8s.io {:?} not found",
         binding.role
     )
-}
-
-/// Whether a `LabelSelector` in JSON selects these labels; one that cannot be read selects nothing.
-fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
-    let exact = selector.get("matchLabels").and_then(Value::as_object);
-    if !exact
-        .into_iter()
-        .flatten()
-        .all(|(k, v)| labels.get(k).is_some_and(|l| v.as_str() == Some(l)))
-    {
-        return false;
-    }
-    let terms = selector.get("matchExpressions").and_then(Value::as_array);
-    terms.into_iter().flatten().all(|term| {
-        let label = labels.get(text(term, "/key"));
-        let values = term.get("values").and_then(Value::as_array);
-        let among =
-            || label.is_some_and(|l| values.into_iter().flatten().any(|v| v.as_str() == Some(l)));
-        match text(term, "/operator") {
-            "In" => among(),
-            "NotIn" => !among(),
-            "Exists" => label.is_some(),
-            "DoesNotExist" => label.is_none(),
-            _ => false,
-        }
-    })
 }
