@@ -322,7 +322,7 @@ mod tests {
         check(on_node.clone(), none(), "mark 2026-01-01T00:00:05Z 5 []");
         check(on_node.clone(), seconds(1), "mark 2026-01-01T00:00:01Z 1 []");
         check(on_node.clone(), seconds(0), "remove");
-        check(on_node, seconds(i64::MAX), "mark 9999-12-31T23:59:59Z 9223372036854775807 []");
+        check(on_node, seconds(i64::MAX), "mark 9999-12-30T22:00:00Z 9223372036854775807 []");
         let over = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n"}, "status": {"phase": "Failed"}});
         check(over, none(), "remove");
         let going = json!({"metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:10Z",

@@ -1,0 +1,126 @@
+//! Input that means no good: the answer is a refusal, and the next honest request is served.
+
+use std::time::Duration;
+
+use http::Method;
+use minicloud_apiserver::Limits;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::{Server, call, send};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// Sends bytes over TLS and reads what comes until the end.
+async fn raw(server: &Server, bytes: &[u8]) -> String {
+    use rustls::pki_types::ServerName;
+    let identity = server.identity("admin", &["system:masters"]);
+    let tls = minicloud_auth::pki::client_config(&server.pki.ca_pem(), Some(&identity), &["http/1.1"]).unwrap();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = tokio_rustls::TlsConnector::from(tls).connect(name, stream).await.unwrap();
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "the server holds the connection open");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_request() {
+    let limits = Limits { head_timeout: Duration::from_millis(600), ..Limits::default() };
+    let server = Server::with(limits).await;
+    let c = server.admin().await;
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "a".repeat(20_000));
+    let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(500));
+    for bytes in [
+        b"\x00\x01\x02\x03garbage\r\n\r\n".to_vec(),
+        b"GET /api/v1/pods".to_vec(),
+        b"".to_vec(),
+        long.into_bytes(),
+        many.into_bytes(),
+        b"GET /api/%ff%fe/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(),
+        b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n".to_vec(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff".to_vec(),
+    ] {
+        let answer = raw(&server, &bytes).await;
+        assert!(!answer.contains(" 200 ") && !answer.contains(" 500 "), "{answer}");
+    }
+    // Not even TLS.
+    let mut plain = TcpStream::connect(server.address).await.unwrap();
+    let _ = plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), plain.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(send(&c, Method::GET, "/livez", &[], "").await.0, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_and_queries_that_mean_no_good() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let json = [("content-type", "application/json")];
+    let deep = "[".repeat(100_000);
+    let deep_object = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+    for (body, code) in [
+        (deep, 400),
+        (deep_object, 400),
+        ("{".to_owned(), 400),
+        ("\u{0}".to_owned(), 400),
+        ("null".to_owned(), 400),
+        ("5".to_owned(), 400),
+        ("{\"metadata\":5}".to_owned(), 400),
+        ("{\"metadata\":{\"name\":5}}".to_owned(), 400),
+        ("{\"metadata\":{\"name\":\"a/../b\"}}".to_owned(), 422),
+        ("{\"metadata\":{\"generateName\":\"é\"}}".to_owned(), 422),
+        (format!("{{\"metadata\":{{\"name\":\"{}\"}}}}", "a".repeat(10_000)), 422),
+        (format!("{{\"metadata\":{{\"name\":\"big\"}},\"data\":{{\"a\":\"{}\"}}}}", "x".repeat(4 << 20)), 413),
+    ] {
+        let (got, _, answer) = send(&c, Method::POST, MAPS, &json, body.clone()).await;
+        assert_eq!(got, code, "{:.80}: {answer:.300}", body);
+    }
+    assert_eq!(call(&c, Method::POST, MAPS, &json!({"metadata": {"name": "ok"}})).await.0, 201);
+    for (kind, body, most) in [
+        ("application/json-patch+json", "[{\"op\":\"copy\"}]", 422),
+        ("application/json-patch+json", "{}", 422),
+        ("application/json-patch+json", "[{\"op\":\"remove\",\"path\":\"/metadata\"}]", 422),
+        ("application/json-patch+json", "[{\"op\":\"replace\",\"path\":\"\",\"value\":null}]", 422),
+        ("application/merge-patch+json", "[]", 422),
+        ("application/merge-patch+json", "{\"metadata\":null}", 422),
+        ("application/merge-patch+json", "{\"metadata\":{\"name\":\"other\"}}", 422),
+        ("application/strategic-merge-patch+json", "{\"data\":{\"$patch\":\"bad\"}}", 422),
+        ("application/strategic-merge-patch+json", "{\"$patch\":\"delete\"}", 422),
+    ] {
+        let (got, _, answer) = send(&c, Method::PATCH, &format!("{MAPS}/ok"), &[("content-type", kind)], body).await;
+        assert!((400..=most).contains(&got), "{kind} {body}: {got} {answer}");
+    }
+    for query in [
+        "limit=-1", "limit=x", "limit=99999999999999999999", "continue=%00", "continue=AAAA", "labelSelector=%28%28%28",
+        "labelSelector=a%20in%20(", "fieldSelector=%5C", "resourceVersion=-5", "resourceVersion=x", "timeoutSeconds=x", "watch=1&resourceVersion=x",
+        "watch=1&timeoutSeconds=1&resourceVersionMatch=Exact", "watch=1&sendInitialEvents=true", "%ff=%fe&&&==", "fieldSelector=metadata.name=%ff",
+    ] {
+        let (got, _, answer) = send(&c, Method::GET, &format!("{MAPS}?{query}"), &[], "").await;
+        assert!(got < 500, "{query}: {got} {answer}");
+    }
+    let (code, list) = call(&c, Method::GET, MAPS, &Value::Null).await;
+    assert_eq!((code, list["items"].as_array().map(Vec::len)), (200, Some(1)), "{list}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_much_at_once_is_put_off() {
+    let limits = Limits { long_running: 2, ..Limits::default() };
+    let server = Server::with(limits).await;
+    let c = server.admin().await;
+    let watch = |c: kube::Client| async move {
+        send(&c, Method::GET, &format!("{MAPS}?watch=1&timeoutSeconds=2&resourceVersion=0"), &[], "").await
+    };
+    let (a, b, d) = tokio::join!(watch(c.clone()), watch(c.clone()), watch(c.clone()));
+    let refused: Vec<_> = [a, b, d].into_iter().filter(|(code, _, _)| *code == 429).collect();
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].1.contains_key("retry-after"));
+    // The places are free again.
+    assert_eq!(watch(c).await.0, 200);
+    server.stop().await;
+}
