@@ -4,7 +4,7 @@
 //! database is made under another name and renamed when it is whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens or creates the store in `dir`.
-pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
+pub(crate) fn open(dir: &Path, log_bytes: u64) -> Result<Opened, StoreError> {
     let io = |action, path: &Path| {
         let path = path.to_path_buf();
         move |source| StoreError::Io {
@@ -92,12 +92,32 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     for revision in loaded.volatile.values_mut() {
         *revision = loaded.ceiling;
     }
+    if let Err(error) = extend_log(&with_suffix(&path, "-wal"), log_bytes) {
+        // It then grows write by write, as far as there is space.
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "could not extend the write-ahead log"
+        );
+    }
     Ok(Opened {
         connection,
         path,
         loaded,
         lock,
     })
+}
+
+/// Lets the log of SQLite have its blocks before the first write: making a write durable takes several times as long
+/// where the file grows, since the file system has to make the new blocks durable, too. SQLite takes what follows the
+/// last whole commit for the remains of an earlier round, as it leaves them itself.
+fn extend_log(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut log = OpenOptions::new().append(true).open(path)?;
+    let missing = bytes.saturating_sub(log.metadata()?.len());
+    if missing > 0 {
+        io::copy(&mut io::repeat(0).take(missing), &mut log)?;
+        log.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Makes a new, empty database, whole or not at all.

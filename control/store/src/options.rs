@@ -30,6 +30,9 @@ pub struct Options {
     pub history_bytes: u64,
     /// How long a volatile write may stay in memory only.
     pub volatile_age: Duration,
+    /// How much of the disk SQLite's write-ahead log takes from the start. Writes are slower until it has grown to its
+    /// usual size, some 4 MiB, by itself.
+    pub log_bytes: u64,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
             history_age: Duration::from_secs(300),
             history_bytes: 64 << 20,
             volatile_age: Duration::from_secs(600),
+            log_bytes: 5 << 20,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Store {
     ///
     /// Errors: `InUse`, `Corrupt`, `UnknownFormat`, `Io`, `DiskFull`, `Database`; all are reasons not to start.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Store, StoreError> {
-        let mut opened = crate::open::open(dir.as_ref())?;
+        let mut opened = crate::open::open(dir.as_ref(), options.log_bytes)?;
         let loaded = &mut opened.loaded;
         let recent = Recent::new(loaded.ceiling, options.recent_events, options.recent_bytes);
         let volatile = std::mem::take(&mut loaded.volatile);

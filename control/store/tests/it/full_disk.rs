@@ -7,16 +7,16 @@ use std::process::Command;
 use minicloud_store::{Options, Store, StoreError};
 use tempfile::{TempDir, tempdir};
 
-use super::support::{bytes, crash_image, open, told};
+use super::support::{bytes, crash_image, open, open_with, told};
 
-/// A file system of 6 MiB that goes away with it.
+/// A file system of 16 MiB that goes away with it.
 struct Small(TempDir);
 
 impl Small {
     fn mount() -> Option<Small> {
         let dir = tempdir().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=6m", "mct-store"])
+            .args(["-t", "tmpfs", "-o", "size=16m", "mct-store"])
             .arg(dir.path())
             .output()
             .is_ok_and(|output| output.status.success());
@@ -40,14 +40,14 @@ async fn writes_fail_and_then_succeed() {
         eprintln!("skipped: cannot mount a tmpfs here");
         return;
     };
-    let store = open(&disk.path().join("store"));
+    let store = open_with(&disk.path().join("store"), Options::default());
     let ballast = disk.path().join("ballast");
     store.create("/lease", bytes("new")).await.unwrap();
     let lease = store
         .update_volatile("/lease", bytes("beat"), 2)
         .await
         .unwrap();
-    fs::write(&ballast, vec![0; 4 << 20]).unwrap();
+    fs::write(&ballast, vec![0; 7 << 20]).unwrap();
 
     let value = bytes(&"x".repeat(50_000));
     let mut written = 0;

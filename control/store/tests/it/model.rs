@@ -109,6 +109,7 @@ struct Run {
 fn options() -> Options {
     let mut options = Options::default();
     options.recent_events = 5;
+    options.log_bytes = 0;
     options
 }
 

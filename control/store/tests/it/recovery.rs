@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use minicloud_store::{DATABASE_FILE, Options, RESTORE_FILE, Store, StoreError};
+use minicloud_store::{DATABASE_FILE, Options, RESTORE_FILE, StoreError};
 use tempfile::tempdir;
 
-use super::support::{bytes, crash_image, events, is_compacted, open, open_with, poll, told};
+use super::support::{
+    bytes, crash_image, events, is_compacted, open, open_with, poll, told, try_open,
+};
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_crash() {
@@ -68,7 +70,7 @@ async fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> StoreError {
     let mut content = fs::read(&path).unwrap();
     damage(&mut content);
     fs::write(&path, content).unwrap();
-    match Store::open(dir.path(), Options::default()) {
+    match try_open(dir.path()) {
         Ok(_) => panic!("a damaged file was opened"),
         Err(error) => error,
     }
@@ -123,7 +125,7 @@ async fn no_single_damaged_byte_changes_an_answer() {
         let mut wrong = content.clone();
         wrong[at] ^= 0x15;
         fs::write(&path, wrong).unwrap();
-        if let Ok(store) = Store::open(dir.path(), Options::default()) {
+        if let Ok(store) = try_open(dir.path()) {
             let found = told(&store.list("", None, 0, None).await.unwrap());
             let _ = store.close().await;
             assert_eq!(found, right, "byte {at}");
@@ -141,7 +143,7 @@ async fn a_missing_database_with_its_log_is_not_a_new_one() {
     let after = tempdir().unwrap();
     crash_image(dir.path(), after.path());
     fs::remove_file(after.path().join(DATABASE_FILE)).unwrap();
-    let error = Store::open(after.path(), Options::default()).unwrap_err();
+    let error = try_open(after.path()).unwrap_err();
     assert!(error.to_string().contains("is missing"), "{error}");
     store.close().await.unwrap();
 }
@@ -153,7 +155,7 @@ async fn a_newer_format_is_refused() {
     let connection = rusqlite::Connection::open(dir.path().join(DATABASE_FILE)).unwrap();
     connection.pragma_update(None, "user_version", 2).unwrap();
     drop(connection);
-    let error = Store::open(dir.path(), Options::default()).unwrap_err();
+    let error = try_open(dir.path()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -189,11 +191,11 @@ async fn a_backup_is_restored_by_putting_it_there() {
     store.close().await.unwrap();
 
     fs::write(dir.path().join(DATABASE_FILE), "not a database at all").unwrap();
-    let error = Store::open(dir.path(), Options::default()).unwrap_err();
+    let error = try_open(dir.path()).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     // A damaged backup replaces nothing.
     fs::write(dir.path().join(RESTORE_FILE), "neither").unwrap();
-    let error = Store::open(dir.path(), Options::default()).unwrap_err();
+    let error = try_open(dir.path()).unwrap_err();
     assert!(
         error.to_string().contains("restore.db is damaged"),
         "{error}"
