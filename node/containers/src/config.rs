@@ -110,14 +110,17 @@ pub struct LogRotation {
     pub max_bytes: u64,
     /// Files of one container in all, the current one among them; at least two.
     pub max_files: usize,
+    /// How often sizes are looked at.
+    pub interval: Duration,
 }
 
 impl Default for LogRotation {
-    /// kubelet's defaults: 10 MiB, 5 files.
+    /// kubelet's defaults: 10 MiB, 5 files, every 10 seconds.
     fn default() -> Self {
         LogRotation {
             max_bytes: 10 << 20,
             max_files: 5,
+            interval: Duration::from_secs(10),
         }
     }
 }

@@ -116,6 +116,7 @@ mod tests {
     const SMALL: LogRotation = LogRotation {
         max_bytes: 4,
         max_files: 3,
+        interval: std::time::Duration::ZERO,
     };
 
     fn at(second: i64) -> Timestamp {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -11,12 +11,10 @@ use super::errors::blocking;
 use crate::images::collect::{Candidate, Usage, choose};
 use crate::logs;
 
-const LOG_LOOK: Duration = Duration::from_secs(10);
-
 pub(super) async fn rotate_logs(shared: Arc<Shared>) {
     let rotation = shared.config.logs;
     loop {
-        tokio::time::sleep(LOG_LOOK).await;
+        tokio::time::sleep(rotation.interval).await;
         let running = shared.known().running_logs();
         if running.is_empty() {
             continue;

@@ -64,6 +64,7 @@ impl Site {
             logs: LogRotation {
                 max_bytes: 4096,
                 max_files: 3,
+                interval: Duration::from_millis(200),
             },
             image_collection: ImageCollection::default(),
         };
