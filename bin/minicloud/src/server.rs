@@ -4,7 +4,6 @@
 //! At the end nothing that runs for users is touched: containers, addresses and rules stay.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;

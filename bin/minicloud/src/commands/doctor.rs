@@ -202,7 +202,6 @@ fn overlay() -> Finding {
     {
         Finding::ok("overlayfs", "there")
     } else {
-        let _ = settings;
         Finding::failed(
             "overlayfs",
             "missing",

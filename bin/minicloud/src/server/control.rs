@@ -120,11 +120,8 @@ async fn api_server(
         &CertSpec::kubelet_client(),
         Timestamp::now(),
     )?;
-    let tokens = ServiceAccountTokens::open(
-        settings.pki_dir(),
-        &default_issuer(&settings.cluster_domain),
-        Timestamp::now(),
-    )?;
+    let issuer = default_issuer(&settings.cluster_domain);
+    let tokens = ServiceAccountTokens::open(&settings.pki_dir(), issuer, &[])?;
     let config = minicloud_apiserver::Config {
         listen: listen(settings, settings.api_port),
         advertise: SocketAddr::new(any(node_ip), settings.api_port),

@@ -98,7 +98,8 @@ pub fn start(
             runtime = minicloud_containers::Runtime::start(containers) => runtime.context("cannot run containers")?,
             () = shutdown.wait() => return Ok(()),
         };
-        Agent::new(agent, Arc::new(runtime), client).run(shutdown).await
+        Agent::new(agent, Arc::new(runtime), client).run(shutdown).await?;
+        Ok(())
     });
     Ok(())
 }
