@@ -279,7 +279,42 @@ fn account_token(node: &str, write: &Write<'_>, get_pod: GetPod<'_>) -> Verdict 
     if spec_text(&pod, "nodeName") != node {
         return Err("node requested token bound to a pod scheduled on a different node".to_owned());
     }
-    Ok(())
+    let audiences = write
+        .object
+        .pointer("/spec/audiences")
+        .and_then(Value::as_array);
+    let audience = match audiences.map_or(&[][..], Vec::as_slice) {
+        [] => "",
+        [one] => one.as_str().unwrap_or_default(),
+        _ => return Err("node may only request 0 or 1 audiences".to_owned()),
+    };
+    if mounts_token_for(&pod, audience) {
+        Ok(())
+    } else {
+        Err(format!(
+            "audience {audience:?} not found in pod spec volume"
+        ))
+    }
+}
+
+/// Whether a pod has a projected token for this audience (empty: the API server). A node gets no other token of its pods'
+/// accounts, so one that was taken over cannot use them elsewhere.
+fn mounts_token_for(pod: &Value, audience: &str) -> bool {
+    let list = |value: &Value, pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    list(pod, "/spec/volumes").iter().any(|volume| {
+        list(volume, "/projected/sources").iter().any(|source| {
+            let token = source
+                .get("serviceAccountToken")
+                .filter(|token| token.is_object());
+            token.is_some_and(|token| field(token, "audience") == audience)
+        })
+    })
 }
 
 fn lease(node: &str, write: &Write<'_>) -> Verdict {

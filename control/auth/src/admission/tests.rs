@@ -141,7 +141,9 @@ fn nobody_grants_what_they_do_not_hold() {
 const EDGE: &str = "edge";
 
 fn pod(node: &str) -> Value {
-    json!({ "metadata": { "name": "p", "namespace": "web", "uid": "u1" }, "spec": { "nodeName": node } })
+    let sources = json!([{ "serviceAccountToken": { "path": "token" } }, { "serviceAccountToken": { "audience": "vault" } }]);
+    let volumes = json!([{ "name": "v", "projected": { "sources": sources } }]);
+    json!({ "metadata": { "name": "p", "namespace": "web", "uid": "u1" }, "spec": { "nodeName": node, "volumes": volumes } })
 }
 
 fn mirror(change: impl FnOnce(&mut Value)) -> Value {
@@ -412,6 +414,11 @@ fn a_node_writes_itself_and_what_it_uses() {
         "system namespace",
     );
     let token = |name: &str, uid: &str| json!({ "spec": { "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid } } });
+    let for_audiences = |audiences: Value| {
+        let mut request = token("mine", "u1");
+        request["spec"]["audiences"] = audiences;
+        request
+    };
     for (request, expected) in [
         (token("mine", "u1"), "ok"),
         (token("mine", "u2"), "does not match"),
@@ -419,6 +426,16 @@ fn a_node_writes_itself_and_what_it_uses() {
         (token("other", "u1"), "different node"),
         (token("gone", "u1"), "not found"),
         (json!({}), "not bound to a pod"),
+        (for_audiences(json!([])), "ok"),
+        (for_audiences(json!(["vault"])), "ok"),
+        (
+            for_audiences(json!(["other"])),
+            r#"audience "other" not found in pod spec volume"#,
+        ),
+        (
+            for_audiences(json!(["vault", ""])),
+            "only request 0 or 1 audiences",
+        ),
     ] {
         check(
             Create,
