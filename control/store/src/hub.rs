@@ -97,6 +97,10 @@ impl Hub {
         wake.into_iter().for_each(Waker::wake);
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        !lock(&self.groups).closed
+    }
+
     /// Ends every watch, now and in future.
     pub(crate) fn close(&self) {
         let groups = std::mem::replace(

@@ -12,7 +12,7 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::core::Core;
+use crate::core::{Core, READERS};
 use crate::decide::Op;
 use crate::history::Reader;
 use crate::hub::Hub;
@@ -64,6 +64,7 @@ impl Store {
             memory: RwLock::new(memory),
             hub: Hub::default(),
             reader: Reader::new(opened.path.clone()),
+            reading: Arc::new(Semaphore::new(READERS)),
             options,
         });
         let path = opened.path.clone();
@@ -250,6 +251,11 @@ impl Store {
         self.core
             .blocking(move |core| core.reader.backup(&path))
             .await
+    }
+
+    /// Whether the store works: false once it is closed, or after its writer came to an unexpected end. For `/readyz`.
+    pub fn is_open(&self) -> bool {
+        self.core.hub.is_open()
     }
 
     /// Writes what is volatile to disk and closes the files, so that the store can be opened again. Writes, watches and
