@@ -6,30 +6,19 @@ use super::rules::{READ, events, rule};
 use super::{binding_to, cluster_role, system_account};
 
 const CHANGE: &str = "get list patch update watch";
+/// All verbs but `deletecollection`: for what a controller makes and removes itself.
+const OWN: &str = "create delete get list patch update watch";
 const STATUS: &str = "patch update";
 
 /// Name of the service account and the rules of the role `system:controller:NAME`. Every controller may also write events.
 fn table() -> Vec<(&'static str, Vec<Value>)> {
     vec![
         (
-            "clusterrole-aggregation-controller",
-            // `escalate`: it gathers rules that it does not hold itself.
-            vec![rule(
-                "rbac.authorization.k8s.io",
-                "clusterroles",
-                "escalate get list patch update watch",
-            )],
-        ),
-        (
             "deployment-controller",
             vec![
                 rule("apps", "deployments", CHANGE),
                 rule("apps", "deployments/status deployments/finalizers", STATUS),
-                rule(
-                    "apps",
-                    "replicasets",
-                    "create delete get list patch update watch",
-                ),
+                rule("apps", "replicasets", OWN),
                 rule("core", "pods", CHANGE),
             ],
         ),
@@ -37,11 +26,7 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             "endpoint-controller",
             vec![
                 rule("core", "pods services", READ),
-                rule(
-                    "core",
-                    "endpoints",
-                    "create delete get list patch update watch",
-                ),
+                rule("core", "endpoints", OWN),
                 rule("core", "endpoints/restricted", "create"),
             ],
         ),
@@ -49,12 +34,30 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             "endpointslice-controller",
             vec![
                 rule("core", "nodes pods services", READ),
+                rule("core", "services/finalizers", "update"),
+                rule("discovery.k8s.io", "endpointslices", OWN),
+                rule("discovery.k8s.io", "endpointslices/restricted", "create"),
+            ],
+        ),
+        (
+            "endpointslicemirroring-controller",
+            vec![
+                rule("core", "endpoints services", READ),
+                rule("core", "endpoints/finalizers", "update"),
+                rule("discovery.k8s.io", "endpointslices", OWN),
+                rule("discovery.k8s.io", "endpointslices/restricted", "create"),
+            ],
+        ),
+        (
+            "endpointslicemirroring-controller",
+            vec![
+                rule("core", "endpoints services", READ),
                 rule(
                     "discovery.k8s.io",
                     "endpointslices",
                     "create delete get list patch update watch",
                 ),
-                rule("core", "services/finalizers", "update"),
+                rule("core", "endpoints/finalizers services/finalizers", "update"),
                 rule("discovery.k8s.io", "endpointslices/restricted", "create"),
             ],
         ),
@@ -65,20 +68,12 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
         (
             "local-path-provisioner",
             vec![
-                rule(
-                    "core",
-                    "persistentvolumes",
-                    "create delete get list patch update watch",
-                ),
-                rule(
-                    "core",
-                    "persistentvolumes/status persistentvolumeclaims/status",
-                    STATUS,
-                ),
+                rule("core", "persistentvolumes", OWN),
+                rule("core", "persistentvolumes/status", STATUS),
                 rule("core", "persistentvolumeclaims", CHANGE),
-                rule("core", "nodes", READ),
-                rule("core", "pods", "create delete get list watch"),
-                rule("storage.k8s.io", "storageclasses", READ),
+                // What a node should make and remove on its disk is written on the Node.
+                rule("core", "nodes", "get list patch watch"),
+                rule("storage.k8s.io", "storageclasses", "create get list watch"),
             ],
         ),
         (
@@ -101,19 +96,11 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
         (
             "persistent-volume-binder",
             vec![
-                rule(
-                    "core",
-                    "persistentvolumes",
-                    "create delete get list patch update watch",
-                ),
-                rule(
-                    "core",
-                    "persistentvolumes/status persistentvolumeclaims/status",
-                    STATUS,
-                ),
+                rule("core", "persistentvolumes", OWN),
+                rule("core", "persistentvolumes/status", STATUS),
                 rule("core", "persistentvolumeclaims", CHANGE),
-                rule("core", "pods", READ),
-                rule("core", "nodes", READ),
+                rule("core", "persistentvolumeclaims/status", STATUS),
+                rule("core", "nodes pods", READ),
                 rule("storage.k8s.io", "storageclasses", READ),
             ],
         ),
@@ -121,8 +108,8 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             "pod-garbage-collector",
             vec![
                 rule("core", "pods", "delete get list watch"),
-                rule("core", "nodes", "get list watch"),
                 rule("core", "pods/status", STATUS),
+                rule("core", "nodes", READ),
             ],
         ),
         (
@@ -141,7 +128,7 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             vec![
                 rule("apps", "replicasets", CHANGE),
                 rule("apps", "replicasets/status replicasets/finalizers", STATUS),
-                rule("core", "pods", "create delete get list patch update watch"),
+                rule("core", "pods", OWN),
             ],
         ),
         (
@@ -152,7 +139,6 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             "service-account-controller",
             vec![rule("core", "serviceaccounts", "create")],
         ),
-        ("ttl-controller", vec![rule("core", "nodes", CHANGE)]),
     ]
 }
 
