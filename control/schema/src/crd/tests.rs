@@ -438,7 +438,8 @@ fn unknown_fields_are_removed_and_named() {
         spec.validation
         spec.versions[0].additionalPrinterColumns[0].JSONPath
         spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.color.minlength
-        spec.versions[0].subresources.status.x"#]].assert_eq(&prune(&mut odd).join("\n"));
+        spec.versions[0].subresources.status.x"#]]
+    .assert_eq(&prune(&mut odd).join("\n"));
 }
 
 /// As code generators write them.
