@@ -49,19 +49,6 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             ],
         ),
         (
-            "endpointslicemirroring-controller",
-            vec![
-                rule("core", "endpoints services", READ),
-                rule(
-                    "discovery.k8s.io",
-                    "endpointslices",
-                    "create delete get list patch update watch",
-                ),
-                rule("core", "endpoints/finalizers services/finalizers", "update"),
-                rule("discovery.k8s.io", "endpointslices/restricted", "create"),
-            ],
-        ),
-        (
             "generic-garbage-collector",
             vec![rule("*", "*", "delete get list patch update watch")],
         ),
