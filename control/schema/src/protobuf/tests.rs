@@ -590,7 +590,7 @@ fn the_table_agrees_with_the_schemas() {
 proptest! {
     #[test]
     fn no_body_panics(kind in prop::sample::select(vec!["Pod", "Service", "Event", "Secret"]), raw in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = decode(&body("v1", kind, &[raw.clone()]));
+        let _ = decode(&body("v1", kind, std::slice::from_ref(&raw)));
         let _ = decode(&[MAGIC, &raw].concat());
     }
 

@@ -255,6 +255,15 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_pattern_panics(pattern in r"[\[\]{}()\\^$.*+?|&~a-cQEdpx0-9:,-]{0,16}", text in "[a-c0-9{}-]{0,8}") {
+            if let Ok(regex) = build(&pattern) {
+                let _ = regex.is_match(&text);
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_used_is_refused() {
         for pattern in [

@@ -310,6 +310,17 @@ fn unchanged_values_are_let_pass_on_update() {
     "#]]
     .assert_eq(&lines(&schema.validate_update(&new, &old)));
     assert!(schema.validate_update(&old, &old).is_empty());
+    // An alternative does not become true because the value was wrong before.
+    let schema = compiled(&spec_of(
+        json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "oneOf": [{"properties": {"a": {"maximum": 5}}}, {"properties": {"b": {"maximum": 5}}}]}),
+    ));
+    let check = |old: Value, new: Value, good: bool| {
+        let errors = schema.validate_update(&json!({"spec": new}), &json!({"spec": old}));
+        assert_eq!(errors.is_empty(), good, "{errors}");
+    };
+    check(json!({"a": 9, "b": 9}), json!({"a": 9, "b": 1}), true);
+    check(json!({"a": 9, "b": 1}), json!({"a": 9, "b": 9}), false);
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub(super) fn junctors(
     at: At<'_>,
     errors: &mut ErrorList,
 ) {
-    let try_one = |node: &Node| {
+    // Alternatives are decided on the whole value: an unchanged part that is let pass must not count as a match.
+    let try_one = |node: &Node, old: Old<'_>| {
         let mut found = ErrorList::new();
         super::value(node, value, old, at, &mut found);
         found
@@ -29,7 +30,7 @@ pub(super) fn junctors(
     if !checks.any_of.is_empty() {
         let mut best: Option<ErrorList> = None;
         let good = checks.any_of.iter().any(|node| {
-            let found = try_one(node);
+            let found = try_one(node, None);
             let good = found.is_empty();
             keep_best(&mut best, found);
             good
@@ -43,7 +44,7 @@ pub(super) fn junctors(
         let mut best: Option<ErrorList> = None;
         let mut good = 0;
         for node in &checks.one_of {
-            let found = try_one(node);
+            let found = try_one(node, None);
             if found.is_empty() {
                 good += 1;
             } else {
@@ -68,7 +69,7 @@ pub(super) fn junctors(
     if !checks.all_of.is_empty() {
         let mut bad = 0;
         for node in &checks.all_of {
-            let found = try_one(node);
+            let found = try_one(node, old);
             bad += usize::from(!found.is_empty());
             errors.extend(found);
         }
@@ -82,9 +83,7 @@ pub(super) fn junctors(
         }
     }
     if let Some(node) = &checks.not {
-        // What is forbidden is decided on the whole value: an unchanged part must not count as a match.
-        let mut found = ErrorList::new();
-        super::value(node, value, None, at, &mut found);
+        let found = try_one(node, None);
         if found.is_empty() {
             sentence("not validate the schema (not)".to_owned(), errors);
         }
