@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 mod json;
+mod lists;
 mod order;
 mod strategic;
 mod strategies;
