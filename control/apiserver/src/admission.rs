@@ -60,7 +60,11 @@ pub(crate) async fn create<'a>(
 }
 
 /// The last touch on a new object, after its strategy has prepared it.
-pub(crate) fn finish_create(api: &Api, resource: &Resource, value: &mut Value) -> Result<(), ApiStatus> {
+pub(crate) fn finish_create(
+    api: &Api,
+    resource: &Resource,
+    value: &mut Value,
+) -> Result<(), ApiStatus> {
     match (resource.group.as_str(), resource.plural.as_str()) {
         // The strategy of these drops or resets what was completed before.
         ("", "namespaces") => namespaces::complete(value),
@@ -177,8 +181,14 @@ pub(crate) fn delete(
 }
 
 /// Node restriction.
-pub(crate) fn restrict(api: &Api, user: &UserInfo, write: &node::Write<'_>) -> Result<(), ApiStatus> {
-    node::check(user, write, &|namespace, name| api.find("", "pods", namespace, name))
+pub(crate) fn restrict(
+    api: &Api,
+    user: &UserInfo,
+    write: &node::Write<'_>,
+) -> Result<(), ApiStatus> {
+    node::check(user, write, &|namespace, name| {
+        api.find("", "pods", namespace, name)
+    })
 }
 
 fn escalate(

@@ -22,17 +22,30 @@ use crate::codec;
 #[derive(Debug)]
 pub struct Peer {
     verified: Result<Option<VerifiedPeer>, AuthnError>,
+    h2: bool,
 }
 
 impl Peer {
     /// Verifies the certificates of a connection, once.
-    pub fn new(api: &Api, chain: &[CertificateDer<'_>]) -> Self {
-        Self { verified: api.authenticator.peer(chain, Timestamp::now()) }
+    pub fn new(api: &Api, chain: &[CertificateDer<'_>], h2: bool) -> Self {
+        Self {
+            verified: api.authenticator.peer(chain, Timestamp::now()),
+            h2,
+        }
+    }
+
+    /// True when HTTP/2 was agreed on.
+    pub fn speaks_h2(&self) -> bool {
+        self.h2
     }
 }
 
 /// The user behind a request; 401 for bad credentials, and for none where the path is not open to everyone.
-pub(crate) fn authenticate(api: &Api, headers: &HeaderMap, peer: &Peer) -> Result<UserInfo, ApiStatus> {
+pub(crate) fn authenticate(
+    api: &Api,
+    headers: &HeaderMap,
+    peer: &Peer,
+) -> Result<UserInfo, ApiStatus> {
     let refused = |error: &AuthnError| {
         tracing::debug!(%error, "credentials were refused");
         ApiStatus::unauthorized()
@@ -46,22 +59,46 @@ pub(crate) fn authenticate(api: &Api, headers: &HeaderMap, peer: &Peer) -> Resul
         .authenticator
         .authenticate(certificate, authorization, Timestamp::now())
         .map_err(|e| refused(&e))?;
-    if user.is_anonymous() { Err(ApiStatus::unauthorized()) } else { Ok(user) }
+    if user.is_anonymous() {
+        Err(ApiStatus::unauthorized())
+    } else {
+        Ok(user)
+    }
 }
 
 /// Applies `Impersonate-*` headers, each of which the real user must be allowed to use.
-pub(crate) fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Result<UserInfo, ApiStatus> {
-    if !headers.keys().any(|k| k.as_str().starts_with("impersonate-")) {
+pub(crate) fn impersonate(
+    api: &Api,
+    headers: &HeaderMap,
+    user: UserInfo,
+) -> Result<UserInfo, ApiStatus> {
+    if !headers
+        .keys()
+        .any(|k| k.as_str().starts_with("impersonate-"))
+    {
         return Ok(user);
     }
     let values = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect()
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .map(str::to_owned)
+            .collect()
     };
-    let username = values("impersonate-user").into_iter().next().unwrap_or_default();
+    let username = values("impersonate-user")
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     let mut groups = values("impersonate-group");
-    let uid = values("impersonate-uid").into_iter().next().unwrap_or_default();
+    let uid = values("impersonate-uid")
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     if username.is_empty() {
-        return Err(ApiStatus::bad_request("requested impersonation of groups, uid or extra without impersonating a user"));
+        return Err(ApiStatus::bad_request(
+            "requested impersonation of groups, uid or extra without impersonating a user",
+        ));
     }
     let may = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
         api.authorizer.require(
@@ -71,11 +108,17 @@ pub(crate) fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Res
                 .named(name),
         )
     };
-    match username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+    match username
+        .strip_prefix("system:serviceaccount:")
+        .and_then(|rest| rest.split_once(':'))
+    {
         Some((namespace, name)) => {
             may("", "serviceaccounts", "", namespace, name)?;
             if groups.is_empty() {
-                groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+                groups = vec![
+                    "system:serviceaccounts".to_owned(),
+                    format!("system:serviceaccounts:{namespace}"),
+                ];
             } else {
                 for group in &groups {
                     may("", "groups", "", "", group)?;
@@ -94,14 +137,23 @@ pub(crate) fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Res
         may("authentication.k8s.io", "uids", "", "", &uid)?;
         acting.uid = uid;
     }
-    for name in headers.keys().filter_map(|k| k.as_str().strip_prefix("impersonate-extra-")) {
-        let key = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+    for name in headers
+        .keys()
+        .filter_map(|k| k.as_str().strip_prefix("impersonate-extra-"))
+    {
+        let key = percent_encoding::percent_decode_str(name)
+            .decode_utf8_lossy()
+            .into_owned();
         for value in values(&format!("impersonate-extra-{name}")) {
             may("authentication.k8s.io", "userextras", &key, "", &value)?;
             acting.extra.entry(key.clone()).or_default().push(value);
         }
     }
-    let everyone = if acting.username == USER_ANONYMOUS { GROUP_UNAUTHENTICATED } else { GROUP_AUTHENTICATED };
+    let everyone = if acting.username == USER_ANONYMOUS {
+        GROUP_UNAUTHENTICATED
+    } else {
+        GROUP_AUTHENTICATED
+    };
     if !acting.in_group(GROUP_AUTHENTICATED) && !acting.in_group(GROUP_UNAUTHENTICATED) {
         acting.groups.push(everyone.to_owned());
     }

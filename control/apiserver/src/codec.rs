@@ -22,7 +22,13 @@ pub fn encode(object: &Value) -> Bytes {
         // Writing to a Vec cannot fail, and values have string keys only.
         let _ = serde_json::to_writer(out, value);
     };
-    let text = |key: &str| object.get(key).filter(|v| v.is_string()).cloned().unwrap_or_else(|| "".into());
+    let text = |key: &str| {
+        object
+            .get(key)
+            .filter(|v| v.is_string())
+            .cloned()
+            .unwrap_or_else(|| "".into())
+    };
     out.extend_from_slice(b"{\"kind\":");
     put(&mut out, &text("kind"));
     out.extend_from_slice(b",\"apiVersion\":");
@@ -42,7 +48,10 @@ pub fn encode(object: &Value) -> Bytes {
         }
     }
     out.push(b'}');
-    for (key, value) in object.iter().filter(|(k, _)| !matches!(k.as_str(), "kind" | "apiVersion" | "metadata")) {
+    for (key, value) in object
+        .iter()
+        .filter(|(k, _)| !matches!(k.as_str(), "kind" | "apiVersion" | "metadata"))
+    {
         out.push(b',');
         let _ = serde_json::to_writer(&mut out, key);
         out.push(b':');
@@ -55,7 +64,10 @@ pub fn encode(object: &Value) -> Bytes {
 /// Where the fields of the metadata begin, right after the brace.
 fn metadata_start(stored: &[u8]) -> Option<usize> {
     // Kind and apiVersion are in front and hold no quotes, so the first hit is the right one.
-    stored.windows(METADATA.len()).position(|w| w == METADATA).map(|at| at + METADATA.len())
+    stored
+        .windows(METADATA.len())
+        .position(|w| w == METADATA)
+        .map(|at| at + METADATA.len())
 }
 
 /// The bytes before the revision for an object of this kind: `{"kind":K,"apiVersion":V,"metadata":{`.
@@ -131,15 +143,25 @@ pub fn labels(stored: &[u8]) -> HashMap<Cow<'_, str>, Cow<'_, str>> {
         #[serde(borrow, default)]
         labels: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
     }
-    let Some(start) = metadata_start(stored) else { return HashMap::new() };
-    let mut stream = serde_json::Deserializer::from_slice(&stored[start - 1..]).into_iter::<Peek<'_>>();
-    stream.next().and_then(Result::ok).and_then(|p| p.labels).unwrap_or_default()
+    let Some(start) = metadata_start(stored) else {
+        return HashMap::new();
+    };
+    let mut stream =
+        serde_json::Deserializer::from_slice(&stored[start - 1..]).into_iter::<Peek<'_>>();
+    stream
+        .next()
+        .and_then(Result::ok)
+        .and_then(|p| p.labels)
+        .unwrap_or_default()
 }
 
 /// The metadata of a stored object, without parsing anything behind it.
 pub fn metadata(stored: &[u8], revision: u64) -> Map<String, Value> {
-    let Some(start) = metadata_start(stored) else { return Map::new() };
-    let mut stream = serde_json::Deserializer::from_slice(&stored[start - 1..]).into_iter::<Map<String, Value>>();
+    let Some(start) = metadata_start(stored) else {
+        return Map::new();
+    };
+    let mut stream = serde_json::Deserializer::from_slice(&stored[start - 1..])
+        .into_iter::<Map<String, Value>>();
     let mut metadata = stream.next().and_then(Result::ok).unwrap_or_default();
     if revision > 0 {
         metadata.insert("resourceVersion".into(), revision.to_string().into());
@@ -167,7 +189,10 @@ mod tests {
         let rendered = render(&head("ConfigMap", "v1"), &stored, 42);
         assert_eq!(serde_json::from_slice::<Value>(&rendered).unwrap(), expect);
         let other = render(&head("ConfigMap", "g/v2"), &stored, 42);
-        assert_eq!(serde_json::from_slice::<Value>(&other).unwrap()["apiVersion"], "g/v2");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&other).unwrap()["apiVersion"],
+            "g/v2"
+        );
         let mut item = BytesMut::new();
         render_into(&mut item, ITEM_HEAD, &stored, 42);
         let item: Value = serde_json::from_slice(&item).unwrap();
@@ -178,7 +203,12 @@ mod tests {
 
     #[test]
     fn odd_values_do_no_harm() {
-        for odd in [json!(null), json!({}), json!({"metadata": 5}), json!({"metadata": {}})] {
+        for odd in [
+            json!(null),
+            json!({}),
+            json!({"metadata": 5}),
+            json!({"metadata": {}}),
+        ] {
             let stored = encode(&odd);
             let rendered = render(&head("", ""), &stored, 1);
             assert!(serde_json::from_slice::<Value>(&rendered).is_ok(), "{odd}");

@@ -53,7 +53,11 @@ impl std::str::FromStr for ServiceRange {
         let bad = || BadRange(text.to_owned());
         let (address, bits) = text.split_once('/').ok_or_else(bad)?;
         let address: Ipv4Addr = address.parse().map_err(|_| bad())?;
-        let prefix_bits: u8 = bits.parse().ok().filter(|b| (12..=30).contains(b)).ok_or_else(bad)?;
+        let prefix_bits: u8 = bits
+            .parse()
+            .ok()
+            .filter(|b| (12..=30).contains(b))
+            .ok_or_else(bad)?;
         let base = u32::from(address) & (u32::MAX << (32 - prefix_bits));
         Ok(Self { base, prefix_bits })
     }
@@ -98,13 +102,22 @@ mod tests {
         assert_eq!(range.first(), Ipv4Addr::new(10, 43, 0, 1));
         assert_eq!(range.usable(), 65_534);
         assert_eq!(range.to_string(), "10.43.0.0/16");
-        let check = |address: [u8; 4], expect: bool| assert_eq!(range.contains(address.into()), expect, "{address:?}");
+        let check = |address: [u8; 4], expect: bool| {
+            assert_eq!(range.contains(address.into()), expect, "{address:?}")
+        };
         check([10, 43, 0, 0], false);
         check([10, 43, 0, 1], true);
         check([10, 43, 255, 254], true);
         check([10, 43, 255, 255], false);
         check([10, 42, 0, 1], false);
-        for bad in ["", "10.43.0.0", "10.43.0.0/8", "10.43.0.0/31", "x/16", "fd00::/112"] {
+        for bad in [
+            "",
+            "10.43.0.0",
+            "10.43.0.0/8",
+            "10.43.0.0/31",
+            "x/16",
+            "fd00::/112",
+        ] {
             assert!(bad.parse::<ServiceRange>().is_err(), "{bad}");
         }
     }

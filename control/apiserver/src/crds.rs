@@ -31,7 +31,10 @@ pub(crate) fn observe(registry: &Registry, name: &str, definition: Option<&Value
     match crd::compile(definition) {
         Ok(compiled) => registry.put(
             name,
-            Definition { compiled: Arc::new(compiled), terminating: meta::is_deleting(definition) },
+            Definition {
+                compiled: Arc::new(compiled),
+                terminating: meta::is_deleting(definition),
+            },
         ),
         Err(errors) => {
             // It was valid when it was stored; a newer server may see it otherwise.
@@ -42,9 +45,12 @@ pub(crate) fn observe(registry: &Registry, name: &str, definition: Option<&Value
 }
 
 fn condition(definition: &Value, kind: &str) -> bool {
-    let conditions = definition.pointer("/status/conditions").and_then(Value::as_array);
+    let conditions = definition
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
     conditions.into_iter().flatten().any(|c| {
-        c.get("type").and_then(Value::as_str) == Some(kind) && c.get("status").and_then(Value::as_str) == Some("True")
+        c.get("type").and_then(Value::as_str) == Some(kind)
+            && c.get("status").and_then(Value::as_str) == Some("True")
     })
 }
 
@@ -62,8 +68,17 @@ fn set_condition(definition: &mut Value, kind: &str, status: &str, reason: &str,
 
 /// Decides about the names of a new or changed definition and writes the decision into its status.
 pub(crate) fn name(api: &Api, definition: &mut Value) {
-    let Some(resource) = api.registry.built_in("apiextensions.k8s.io", "customresourcedefinitions") else { return };
-    let group = definition.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(resource) = api
+        .registry
+        .built_in("apiextensions.k8s.io", "customresourcedefinitions")
+    else {
+        return;
+    };
+    let group = definition
+        .pointer("/spec/group")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let own = meta::name(definition).to_owned();
     // Definitions of this group only: the rest cannot be in the way.
     let others: Vec<Value> = api
@@ -96,7 +111,12 @@ pub(crate) fn name(api: &Api, definition: &mut Value) {
 }
 
 /// A deleted definition first gets the finalizer under which its objects are removed.
-pub(crate) fn decide(resource: &Resource, old: &Value, options: &DeleteOptions, now: Timestamp) -> Decision {
+pub(crate) fn decide(
+    resource: &Resource,
+    old: &Value,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Decision {
     let mut old = old.clone();
     if !meta::is_deleting(&old) {
         let mut finalizers: Vec<String> = meta::finalizers(&old).map(str::to_owned).collect();
@@ -124,7 +144,13 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// Removes the objects of a deleted definition in the background, then the definition.
 pub(crate) fn clean_up(api: &Arc<Api>, name: &str) {
-    if !api.cleaning.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned()) {
+    if !api
+        .cleaning
+        .0
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .insert(name.to_owned())
+    {
         return;
     }
     let (api, name) = (Arc::clone(api), name.to_owned());
@@ -134,7 +160,11 @@ pub(crate) fn clean_up(api: &Arc<Api>, name: &str) {
             () = remove_all(&api, &name) => {}
             _ = ending.wait_for(|ending| *ending) => {}
         }
-        api.cleaning.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&name);
+        api.cleaning
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&name);
     });
 }
 
@@ -142,7 +172,10 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
     let user = UserInfo::new("system:apiserver", [GROUP_MASTERS]);
     loop {
         let snapshot = api.registry.snapshot();
-        let row = snapshot.rows().find(|r| r.custom().is_some_and(|c| c.crd_name == name)).cloned();
+        let row = snapshot
+            .rows()
+            .find(|r| r.custom().is_some_and(|c| c.crd_name == name))
+            .cloned();
         let Some(row) = row else { break };
         let entries = match api.store.list(&row.prefix, None, 0, None).await {
             Ok(page) => page.entries,
@@ -157,7 +190,15 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
         }
         for entry in &entries {
             let (namespace, object) = row.split_key(&entry.key);
-            let result = delete::remove(api, &user, &row, namespace, object, &DeleteOptions::default()).await;
+            let result = delete::remove(
+                api,
+                &user,
+                &row,
+                namespace,
+                object,
+                &DeleteOptions::default(),
+            )
+            .await;
             if let Err(error) = result
                 && error.code != 404
             {
@@ -166,7 +207,12 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
         }
         tokio::time::sleep(POLL).await;
     }
-    let Some(resource) = api.registry.built_in("apiextensions.k8s.io", "customresourcedefinitions") else { return };
+    let Some(resource) = api
+        .registry
+        .built_in("apiextensions.k8s.io", "customresourcedefinitions")
+    else {
+        return;
+    };
     let wish = change::Change {
         user: &user,
         resource: &resource,
@@ -178,8 +224,17 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
     };
     let result = change::apply(api, &wish, |old| {
         let mut new = old.clone();
-        set_condition(&mut new, "Terminating", "False", "InstanceDeletionCompleted", "removed all instances");
-        let left: Vec<String> = meta::finalizers(old).filter(|f| *f != FINALIZER).map(str::to_owned).collect();
+        set_condition(
+            &mut new,
+            "Terminating",
+            "False",
+            "InstanceDeletionCompleted",
+            "removed all instances",
+        );
+        let left: Vec<String> = meta::finalizers(old)
+            .filter(|f| *f != FINALIZER)
+            .map(str::to_owned)
+            .collect();
         let metadata = meta::metadata_mut(&mut new);
         if left.is_empty() {
             metadata.remove("finalizers");
@@ -192,15 +247,26 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
     })
     .await;
     match result {
-        Err(error) if error.code != 404 => tracing::warn!(name, %error, "cannot finish the deletion of a definition"),
+        Err(error) if error.code != 404 => {
+            tracing::warn!(name, %error, "cannot finish the deletion of a definition")
+        }
         _ => {}
     }
 }
 
 /// Goes on with deletions that a restart interrupted.
 pub(crate) async fn resume(api: &Arc<Api>) -> Result<(), ApiStatus> {
-    let Some(resource) = api.registry.built_in("apiextensions.k8s.io", "customresourcedefinitions") else { return Ok(()) };
-    let page = api.store.list(&resource.prefix, None, 0, None).await.map_err(|e| objects::store_error(&resource, "", e))?;
+    let Some(resource) = api
+        .registry
+        .built_in("apiextensions.k8s.io", "customresourcedefinitions")
+    else {
+        return Ok(());
+    };
+    let page = api
+        .store
+        .list(&resource.prefix, None, 0, None)
+        .await
+        .map_err(|e| objects::store_error(&resource, "", e))?;
     for entry in page.entries {
         let definition = objects::decode(&resource, &entry.value, entry.mod_revision)?;
         if meta::is_deleting(&definition) && meta::finalizers(&definition).any(|f| f == FINALIZER) {

@@ -16,12 +16,30 @@ use crate::registry::{Group, Resource, Subresource, api_version};
 pub(crate) fn root(api: &Api, headers: &HeaderMap) -> Result<Answer, ApiStatus> {
     negotiate::plain(headers)?;
     let snapshot = api.registry.snapshot();
-    let mut paths = vec!["/.well-known/openid-configuration".to_owned(), "/api".into(), "/api/v1".into(), "/apis".into()];
+    let mut paths = vec![
+        "/.well-known/openid-configuration".to_owned(),
+        "/api".into(),
+        "/api/v1".into(),
+        "/apis".into(),
+    ];
     for group in snapshot.groups.iter().filter(|g| !g.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
-        paths.extend(group.versions.iter().map(|(v, _)| format!("/apis/{}/{v}", group.name)));
+        paths.extend(
+            group
+                .versions
+                .iter()
+                .map(|(v, _)| format!("/apis/{}/{v}", group.name)),
+        );
     }
-    for path in ["/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"] {
+    for path in [
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ] {
         paths.push(path.to_owned());
     }
     Ok(respond::json(200, &json!({ "paths": paths })))
@@ -29,7 +47,9 @@ pub(crate) fn root(api: &Api, headers: &HeaderMap) -> Result<Answer, ApiStatus> 
 
 /// `/api`.
 pub(crate) fn core(api: &Api, headers: &HeaderMap) -> Result<Answer, ApiStatus> {
-    if negotiate::form(headers, &[Form::Object, Form::AggregatedDiscovery])? == Form::AggregatedDiscovery {
+    if negotiate::form(headers, &[Form::Object, Form::AggregatedDiscovery])?
+        == Form::AggregatedDiscovery
+    {
         return Ok(aggregated(api, headers, |group| group.name.is_empty()));
     }
     Ok(respond::json(
@@ -44,19 +64,31 @@ pub(crate) fn core(api: &Api, headers: &HeaderMap) -> Result<Answer, ApiStatus> 
 
 /// `/apis`.
 pub(crate) fn groups(api: &Api, headers: &HeaderMap) -> Result<Answer, ApiStatus> {
-    if negotiate::form(headers, &[Form::Object, Form::AggregatedDiscovery])? == Form::AggregatedDiscovery {
+    if negotiate::form(headers, &[Form::Object, Form::AggregatedDiscovery])?
+        == Form::AggregatedDiscovery
+    {
         return Ok(aggregated(api, headers, |group| !group.name.is_empty()));
     }
     let snapshot = api.registry.snapshot();
-    let groups: Vec<Value> = snapshot.groups.iter().filter(|g| !g.name.is_empty()).map(group_value).collect();
-    Ok(respond::json(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})))
+    let groups: Vec<Value> = snapshot
+        .groups
+        .iter()
+        .filter(|g| !g.name.is_empty())
+        .map(group_value)
+        .collect();
+    Ok(respond::json(
+        200,
+        &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
+    ))
 }
 
 /// `/apis/G`.
 pub(crate) fn group(api: &Api, headers: &HeaderMap, name: &str) -> Result<Answer, ApiStatus> {
     negotiate::plain(headers)?;
     let snapshot = api.registry.snapshot();
-    let Some(group) = snapshot.group(name) else { return Ok(respond::no_page()) };
+    let Some(group) = snapshot.group(name) else {
+        return Ok(respond::no_page());
+    };
     let mut value = group_value(group);
     value["kind"] = "APIGroup".into();
     value["apiVersion"] = "v1".into();
@@ -70,11 +102,20 @@ fn group_value(group: &Group) -> Value {
 }
 
 /// `/api/V` and `/apis/G/V`.
-pub(crate) fn resources(api: &Api, headers: &HeaderMap, group: &str, version: &str) -> Result<Answer, ApiStatus> {
+pub(crate) fn resources(
+    api: &Api,
+    headers: &HeaderMap,
+    group: &str,
+    version: &str,
+) -> Result<Answer, ApiStatus> {
     negotiate::plain(headers)?;
     let snapshot = api.registry.snapshot();
-    let rows = snapshot.group(group).and_then(|g| g.versions.iter().find(|(v, _)| v == version));
-    let Some((_, rows)) = rows else { return Ok(respond::no_page()) };
+    let rows = snapshot
+        .group(group)
+        .and_then(|g| g.versions.iter().find(|(v, _)| v == version));
+    let Some((_, rows)) = rows else {
+        return Ok(respond::no_page());
+    };
     let mut resources = Vec::new();
     for row in rows {
         resources.push(resource_value(row));
@@ -117,7 +158,9 @@ fn subresource_value(row: &Resource, subresource: &Subresource) -> Value {
         "kind": if subresource.kind.is_empty() { &row.kind } else { subresource.kind },
         "verbs": subresource.verbs,
     });
-    if !subresource.version.is_empty() && (subresource.group != row.group || subresource.version != row.version) {
+    if !subresource.version.is_empty()
+        && (subresource.group != row.group || subresource.version != row.version)
+    {
         value["group"] = subresource.group.into();
         value["version"] = subresource.version.into();
     }
@@ -136,11 +179,16 @@ fn aggregated(api: &Api, headers: &HeaderMap, wanted: impl Fn(&Group) -> bool) -
                 .versions
                 .iter()
                 .map(|(version, rows)| {
-                    let resources: Vec<Value> = rows.iter().map(|row| aggregated_resource(row)).collect();
+                    let resources: Vec<Value> =
+                        rows.iter().map(|row| aggregated_resource(row)).collect();
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
-            let metadata = if group.name.is_empty() { json!({}) } else { json!({"name": group.name}) };
+            let metadata = if group.name.is_empty() {
+                json!({})
+            } else {
+                json!({"name": group.name})
+            };
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -148,15 +196,25 @@ fn aggregated(api: &Api, headers: &HeaderMap, wanted: impl Fn(&Group) -> bool) -
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
     })
     .to_string();
-    let hash: String = Sha256::digest(body.as_bytes()).iter().map(|b| format!("{b:02X}")).collect();
+    let hash: String = Sha256::digest(body.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02X}"))
+        .collect();
     let etag = format!("\"{hash}\"");
-    let unchanged = headers.get(IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == etag.as_bytes());
-    let mut answer =
-        if unchanged { respond::json_bytes(304, Body::empty()) } else { respond::json_bytes(200, body) };
+    let unchanged = headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|v| v.as_bytes() == etag.as_bytes());
+    let mut answer = if unchanged {
+        respond::json_bytes(304, Body::empty())
+    } else {
+        respond::json_bytes(200, body)
+    };
     let answer_headers = answer.headers_mut();
     answer_headers.insert(
         CONTENT_TYPE,
-        HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
+        HeaderValue::from_static(
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        ),
     );
     answer_headers.insert(http::header::VARY, HeaderValue::from_static("Accept"));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
@@ -166,11 +224,18 @@ fn aggregated(api: &Api, headers: &HeaderMap, wanted: impl Fn(&Group) -> bool) -
 }
 
 fn aggregated_resource(row: &Resource) -> Value {
-    let scope = if row.namespaced { "Namespaced" } else { "Cluster" };
+    let scope = if row.namespaced {
+        "Namespaced"
+    } else {
+        "Cluster"
+    };
     let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut map = Map::new();
     map.insert("resource".into(), row.plural.clone().into());
-    map.insert("responseKind".into(), kind(&row.group, &row.version, &row.kind));
+    map.insert(
+        "responseKind".into(),
+        kind(&row.group, &row.version, &row.kind),
+    );
     map.insert("scope".into(), scope.into());
     map.insert("singularResource".into(), row.singular.clone().into());
     map.insert("verbs".into(), row.verbs.into());

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
+use crate::negotiate;
 use crate::path::{ResourceRequest, Target, Verb};
 use crate::registry::{Resource, Rules};
 use crate::strategy::Part;
@@ -19,7 +20,10 @@ use crate::{discovery, health, openapi, subresources, verbs};
 pub(crate) fn is_stream(wanted: &ResourceRequest) -> bool {
     wanted.group.is_empty()
         && wanted.resource == "pods"
-        && matches!(wanted.subresource.as_str(), "log" | "exec" | "attach" | "portforward")
+        && matches!(
+            wanted.subresource.as_str(),
+            "log" | "exec" | "attach" | "portforward"
+        )
 }
 
 /// Requests outside the resources.
@@ -40,7 +44,10 @@ pub(crate) fn other(api: &Arc<Api>, call: &mut Call, target: &Target) -> Result<
             "/openapi/v3" => openapi::index(api, headers),
             "/.well-known/openid-configuration" => {
                 let server = format!("https://{}", api.config.advertise);
-                Ok(respond::json(200, &api.config.tokens.openid_configuration(&server)))
+                Ok(respond::json(
+                    200,
+                    &api.config.tokens.openid_configuration(&server),
+                ))
             }
             "/openid/v1/jwks" => Ok(respond::json(200, &api.config.tokens.jwks())),
             path => match path.strip_prefix("/openapi/v3/") {
@@ -48,7 +55,9 @@ pub(crate) fn other(api: &Arc<Api>, call: &mut Call, target: &Target) -> Result<
                 None => Ok(respond::no_page()),
             },
         },
-        Target::Resource(_) => Err(ApiStatus::internal("a resource request was routed as another")),
+        Target::Resource(_) => Err(ApiStatus::internal(
+            "a resource request was routed as another",
+        )),
     }
 }
 
@@ -63,7 +72,9 @@ pub(crate) async fn resource(
     let snapshot = api.registry.snapshot();
     let Some(resource) = snapshot.get(&wanted.group, &wanted.version, &wanted.resource) else {
         return match snapshot.group(&wanted.group) {
-            Some(group) if group.versions.iter().any(|(v, _)| *v == wanted.version) => Err(ApiStatus::no_such_path()),
+            Some(group) if group.versions.iter().any(|(v, _)| *v == wanted.version) => {
+                Err(ApiStatus::no_such_path())
+            }
             _ => Ok(respond::no_page()),
         };
     };
@@ -71,7 +82,9 @@ pub(crate) async fn resource(
         // Over all namespaces there is only reading.
         match wanted.verb {
             Verb::List | Verb::Watch if wanted.name.is_empty() => {}
-            Verb::Create | Verb::DeleteCollection if wanted.name.is_empty() => return Err(ApiStatus::method_not_allowed()),
+            Verb::Create | Verb::DeleteCollection if wanted.name.is_empty() => {
+                return Err(ApiStatus::method_not_allowed());
+            }
             _ => return Err(ApiStatus::no_such_path()),
         }
     }
@@ -82,6 +95,14 @@ pub(crate) async fn resource(
         && let Some(text) = custom.version.deprecation_warning.clone()
     {
         call.warn(text);
+    }
+    let (body, warnings) =
+        negotiate::json_body(&mut call.parts.headers, resource.is_custom(), body)?;
+    for text in warnings {
+        call.warn(text);
+    }
+    if resource.is("", "endpoints") {
+        call.warn("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
     }
     if wanted.subresource.is_empty() {
         main(api, call, resource, wanted, body, permit).await
@@ -98,7 +119,12 @@ async fn main(
     body: Bytes,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Answer, ApiStatus> {
-    if !resource.serves(wanted.verb) || (wanted.verb == Verb::Create && !wanted.name.is_empty()) {
+    let named = matches!(
+        wanted.verb,
+        Verb::Get | Verb::Update | Verb::Patch | Verb::Delete
+    );
+    let fits = wanted.verb == Verb::Watch || named != wanted.name.is_empty();
+    if !resource.serves(wanted.verb) || !fits {
         return Err(ApiStatus::method_not_allowed());
     }
     if matches!(resource.rules, Rules::Virtual) {
@@ -112,7 +138,9 @@ async fn main(
         Verb::Update => verbs::update::update(api, call, resource, wanted, &body, Part::Main).await,
         Verb::Patch => verbs::patch::patch(api, call, resource, wanted, &body, Part::Main).await,
         Verb::Delete => verbs::delete::delete(api, call, resource, wanted, &body).await,
-        Verb::DeleteCollection => verbs::delete::collection(api, call, resource, wanted, &body).await,
+        Verb::DeleteCollection => {
+            verbs::delete::collection(api, call, resource, wanted, &body).await
+        }
     }
 }
 
@@ -124,7 +152,10 @@ async fn subresource(
     body: Bytes,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Answer, ApiStatus> {
-    let Some(subresource) = resource.subresource(&wanted.subresource).filter(|_| wanted.rest.is_empty()) else {
+    let Some(subresource) = resource
+        .subresource(&wanted.subresource)
+        .filter(|_| wanted.rest.is_empty())
+    else {
         return Err(ApiStatus::no_such_path());
     };
     if !subresource.verbs.contains(&wanted.verb.as_str()) {
@@ -132,10 +163,16 @@ async fn subresource(
     }
     match (subresource.name, wanted.verb) {
         ("status", Verb::Get) => verbs::get::get(api, call, resource, wanted),
-        ("status", Verb::Update) => verbs::update::update(api, call, resource, wanted, &body, Part::Status).await,
-        ("status", Verb::Patch) => verbs::patch::patch(api, call, resource, wanted, &body, Part::Status).await,
+        ("status", Verb::Update) => {
+            verbs::update::update(api, call, resource, wanted, &body, Part::Status).await
+        }
+        ("status", Verb::Patch) => {
+            verbs::patch::patch(api, call, resource, wanted, &body, Part::Status).await
+        }
         ("scale", _) => subresources::scale::serve(api, call, resource, wanted, &body).await,
-        ("finalize", _) => subresources::finalize::finalize(api, call, resource, wanted, &body).await,
+        ("finalize", _) => {
+            subresources::finalize::finalize(api, call, resource, wanted, &body).await
+        }
         ("binding", _) => subresources::binding::create(api, call, resource, wanted, &body).await,
         ("eviction", _) => subresources::eviction::create(api, call, resource, wanted, &body).await,
         ("token", _) => subresources::token::create(api, call, resource, wanted, &body),

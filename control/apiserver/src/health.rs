@@ -60,10 +60,16 @@ fn platform() -> &'static str {
 fn checks(api: &Api, endpoint: &str, check: &str, query: &Query) -> Answer {
     // The listener starts after everything is loaded, so a server that answers is ready until it shuts down.
     let ending = *api.ending().borrow();
-    let all = [("ping", true), ("store", api.store.revision() > 0), ("shutdown", !ending || endpoint == "livez")];
+    let all = [
+        ("ping", true),
+        ("store", api.store.revision() > 0),
+        ("shutdown", !ending || endpoint == "livez"),
+    ];
     let excluded: Vec<&str> = query.all("exclude").collect();
-    let chosen: Vec<&(&str, bool)> =
-        all.iter().filter(|(name, _)| (check.is_empty() || *name == check) && !excluded.contains(name)).collect();
+    let chosen: Vec<&(&str, bool)> = all
+        .iter()
+        .filter(|(name, _)| (check.is_empty() || *name == check) && !excluded.contains(name))
+        .collect();
     if chosen.is_empty() && !check.is_empty() {
         return respond::no_page();
     }
@@ -71,16 +77,31 @@ fn checks(api: &Api, endpoint: &str, check: &str, query: &Query) -> Answer {
     if good && !query.flag("verbose") && query.get("verbose").is_none() {
         return respond::text(200, "ok");
     }
-    let mut text: String =
-        chosen.iter().map(|(name, good)| format!("[{}]{name} {}\n", if *good { '+' } else { '-' }, if *good { "ok" } else { "failed" })).collect();
-    text.push_str(&format!("{endpoint} check {}\n", if good { "passed" } else { "failed" }));
+    let mut text: String = chosen
+        .iter()
+        .map(|(name, good)| {
+            format!(
+                "[{}]{name} {}\n",
+                if *good { '+' } else { '-' },
+                if *good { "ok" } else { "failed" }
+            )
+        })
+        .collect();
+    text.push_str(&format!(
+        "{endpoint} check {}\n",
+        if good { "passed" } else { "failed" }
+    ));
     respond::text(if good { 200 } else { 500 }, text)
 }
 
 /// `/metrics`, behind RBAC as any other path.
 pub(crate) fn metrics(api: &Api) -> Answer {
     let mut extra: Vec<(&str, String, &str, f64)> = Vec::new();
-    for (kind, lane) in [("readOnly", Lane::Read), ("mutating", Lane::Write), ("longRunning", Lane::Long)] {
+    for (kind, lane) in [
+        ("readOnly", Lane::Read),
+        ("mutating", Lane::Write),
+        ("longRunning", Lane::Long),
+    ] {
         extra.push((
             "apiserver_current_inflight_requests",
             format!("{{request_kind=\"{kind}\"}}"),
@@ -89,8 +110,15 @@ pub(crate) fn metrics(api: &Api) -> Answer {
         ));
     }
     let snapshot = api.registry.snapshot();
-    for row in snapshot.rows().filter(|r| !r.prefix.is_empty() && !r.converts_events) {
-        let name = if row.group.is_empty() { row.plural.clone() } else { format!("{}.{}", row.plural, row.group) };
+    for row in snapshot
+        .rows()
+        .filter(|r| !r.prefix.is_empty() && !r.converts_events)
+    {
+        let name = if row.group.is_empty() {
+            row.plural.clone()
+        } else {
+            format!("{}.{}", row.plural, row.group)
+        };
         extra.push((
             "apiserver_storage_objects",
             format!("{{resource=\"{name}\"}}"),
@@ -98,7 +126,12 @@ pub(crate) fn metrics(api: &Api) -> Answer {
             api.store.count(&row.prefix) as f64,
         ));
     }
-    extra.push(("minicloud_store_revision", String::new(), "Revision of the store.", api.store.revision() as f64));
+    extra.push((
+        "minicloud_store_revision",
+        String::new(),
+        "Revision of the store.",
+        api.store.revision() as f64,
+    ));
     extra.push((
         "minicloud_store_compacted_revision",
         String::new(),

@@ -29,8 +29,15 @@ pub(crate) fn prepare_update(new: &mut Value, old: &Value) {
         Some(status) => root.insert("status".into(), status.clone()),
         None => root.remove("status"),
     };
-    let before = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-    let generation = if new.get("spec") == old.get("spec") { before } else { before + 1 };
+    let before = old
+        .pointer("/metadata/generation")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let generation = if new.get("spec") == old.get("spec") {
+        before
+    } else {
+        before + 1
+    };
     meta::metadata_mut(new).insert("generation".into(), generation.into());
 }
 

@@ -34,10 +34,16 @@ pub(crate) fn store_error(resource: &Resource, name: &str, error: StoreError) ->
             ApiStatus::expired(format!("too old resource version: {requested} ({oldest})"))
         }
         StoreError::FutureRevision { requested, current } => too_large_version(requested, current),
-        StoreError::TooLarge { size_bytes, limit_bytes, .. } => ApiStatus::too_large(format!(
+        StoreError::TooLarge {
+            size_bytes,
+            limit_bytes,
+            ..
+        } => ApiStatus::too_large(format!(
             "Request entity too large: the object has {size_bytes} bytes, limit is {limit_bytes}"
         )),
-        StoreError::InvalidKey { reason } => ApiStatus::bad_request(format!("the name of the object cannot be used: {reason}")),
+        StoreError::InvalidKey { reason } => {
+            ApiStatus::bad_request(format!("the name of the object cannot be used: {reason}"))
+        }
         StoreError::Closed => ApiStatus::service_unavailable("the server is shutting down"),
         StoreError::DiskFull { .. } => {
             tracing::error!(%error, "a write was refused");
@@ -64,8 +70,9 @@ pub(crate) fn too_large_version(requested: u64, current: u64) -> ApiStatus {
 
 /// Parses a stored object; its apiVersion is that of the row.
 pub(crate) fn decode(resource: &Resource, bytes: &[u8], revision: u64) -> Result<Value, ApiStatus> {
-    let mut value = codec::decode(bytes, revision)
-        .map_err(|e| ApiStatus::internal(format!("a stored {} cannot be read: {e}", resource.kind)))?;
+    let mut value = codec::decode(bytes, revision).map_err(|e| {
+        ApiStatus::internal(format!("a stored {} cannot be read: {e}", resource.kind))
+    })?;
     if resource.is_custom()
         && let Some(root) = value.as_object_mut()
     {
@@ -79,27 +86,46 @@ pub(crate) fn encode(resource: &Resource, value: &mut Value) -> Bytes {
     if let Some(custom) = resource.custom()
         && let Some(root) = value.as_object_mut()
     {
-        root.insert("apiVersion".into(), custom.storage_api_version.clone().into());
+        root.insert(
+            "apiVersion".into(),
+            custom.storage_api_version.clone().into(),
+        );
     }
     codec::encode(value)
 }
 
 impl Api {
     /// The stored object, or 404.
-    pub(crate) fn entry(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Entry, ApiStatus> {
+    pub(crate) fn entry(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Entry, ApiStatus> {
         self.store
             .get(&resource.key(namespace, name))
             .ok_or_else(|| ApiStatus::not_found(&resource.group, &resource.plural, name))
     }
 
     /// The parsed object, or 404.
-    pub(crate) fn object(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Value, ApiStatus> {
+    pub(crate) fn object(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, ApiStatus> {
         let entry = self.entry(resource, namespace, name)?;
         decode(resource, &entry.value, entry.mod_revision)
     }
 
     /// The parsed object of a built-in kind, when there is one.
-    pub(crate) fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+    pub(crate) fn find(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Value> {
         let resource = self.registry.built_in(group, plural)?;
         self.object(&resource, namespace, name).ok()
     }
@@ -112,10 +138,16 @@ impl Api {
         name: &str,
         bytes: Bytes,
     ) -> Result<Written, ApiStatus> {
-        let entry =
-            self.store.create(key, bytes).await.map_err(|e| store_error(resource, name, e))?;
+        let entry = self
+            .store
+            .create(key, bytes)
+            .await
+            .map_err(|e| store_error(resource, name, e))?;
         self.observe(resource, key);
-        Ok(Written { bytes: entry.value, revision: entry.mod_revision })
+        Ok(Written {
+            bytes: entry.value,
+            revision: entry.mod_revision,
+        })
     }
 
     /// Stores a changed object. The store's own error comes back, as callers retry conflicts.
@@ -132,7 +164,10 @@ impl Api {
             self.store.update(key, bytes, expected).await?
         };
         self.observe(resource, key);
-        Ok(Written { bytes: entry.value, revision: entry.mod_revision })
+        Ok(Written {
+            bytes: entry.value,
+            revision: entry.mod_revision,
+        })
     }
 
     /// Removes an object that is at `expected`. Returns the revision of the delete.
@@ -161,7 +196,10 @@ impl Api {
         if !watched {
             return;
         }
-        let _one_at_a_time = self.observing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self
+            .observing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let (namespace, name) = resource.split_key(key);
         let value = self
             .store
@@ -201,8 +239,15 @@ impl Api {
             ("", "services"),
             ("apiextensions.k8s.io", "customresourcedefinitions"),
         ] {
-            let Some(resource) = self.registry.built_in(group, plural) else { continue };
-            for entry in self.store.list(&resource.prefix, None, 0, None).await?.entries {
+            let Some(resource) = self.registry.built_in(group, plural) else {
+                continue;
+            };
+            for entry in self
+                .store
+                .list(&resource.prefix, None, 0, None)
+                .await?
+                .entries
+            {
                 self.observe(&resource, &entry.key);
             }
         }

@@ -106,7 +106,9 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, ApiSt
         .decode_utf8()
         .map_err(|_| ApiStatus::bad_request("the path of the request is not valid UTF-8"))?;
     if decoded.bytes().any(|b| b < 0x20 || b == 0x7f) {
-        return Err(ApiStatus::bad_request("the path of the request has control characters"));
+        return Err(ApiStatus::bad_request(
+            "the path of the request has control characters",
+        ));
     }
     let segments: Vec<&str> = decoded.split('/').filter(|s| !s.is_empty()).collect();
     if segments.len() > SEGMENTS_MAX {
@@ -117,7 +119,12 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, ApiSt
         ["apis"] => return Ok(Target::Groups),
         ["api", version] => return Ok(Target::GroupVersion(String::new(), (*version).to_owned())),
         ["apis", group] => return Ok(Target::Group((*group).to_owned())),
-        ["apis", group, version] => return Ok(Target::GroupVersion((*group).to_owned(), (*version).to_owned())),
+        ["apis", group, version] => {
+            return Ok(Target::GroupVersion(
+                (*group).to_owned(),
+                (*version).to_owned(),
+            ));
+        }
         ["api", version, rest @ ..] => ("", *version, rest),
         ["apis", group, version, rest @ ..] => (*group, *version, rest),
         _ => return Ok(Target::Other(decoded.into_owned())),
@@ -137,7 +144,11 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, ApiSt
     let verb = match *method {
         Method::GET | Method::HEAD => {
             if name.is_empty() {
-                if watch_path || query.flag("watch") { Verb::Watch } else { Verb::List }
+                if watch_path || query.flag("watch") {
+                    Verb::Watch
+                } else {
+                    Verb::List
+                }
             } else if watch_path || (query.flag("watch") && rest.len() == 2) {
                 Verb::Watch
             } else {
@@ -173,7 +184,14 @@ mod tests {
             Ok(Target::Resource(r)) => {
                 format!(
                     "{} g={} v={} ns={} r={} n={} s={} {}",
-                    r.verb, r.group, r.version, r.namespace, r.resource, r.name, r.subresource, r.rest
+                    r.verb,
+                    r.group,
+                    r.version,
+                    r.namespace,
+                    r.resource,
+                    r.name,
+                    r.subresource,
+                    r.rest
                 )
             }
             Ok(other) => format!("{other:?}"),
@@ -189,22 +207,74 @@ mod tests {
         check(Method::GET, "/apis", "Groups");
         check(Method::GET, "/apis/apps", "Group(\"apps\")");
         check(Method::GET, "/api/v1", "GroupVersion(\"\", \"v1\")");
-        check(Method::GET, "/apis/apps/v1", "GroupVersion(\"apps\", \"v1\")");
+        check(
+            Method::GET,
+            "/apis/apps/v1",
+            "GroupVersion(\"apps\", \"v1\")",
+        );
         check(Method::GET, "/version", "Other(\"/version\")");
         check(Method::GET, "/", "Other(\"/\")");
         check(Method::GET, "/api/v1/pods", "list g= v=v1 ns= r=pods n= s=");
-        check(Method::GET, "/api/v1/pods?watch=1", "watch g= v=v1 ns= r=pods n= s=");
-        check(Method::GET, "/api/v1/watch/pods", "watch g= v=v1 ns= r=pods n= s=");
-        check(Method::GET, "/api/v1/namespaces/a/pods?watch=false", "list g= v=v1 ns=a r=pods n= s=");
-        check(Method::GET, "/api/v1/namespaces", "list g= v=v1 ns= r=namespaces n= s=");
-        check(Method::GET, "/api/v1/namespaces/a", "get g= v=v1 ns=a r=namespaces n=a s=");
-        check(Method::PUT, "/api/v1/namespaces/a/finalize", "update g= v=v1 ns=a r=namespaces n=a s=finalize");
-        check(Method::PATCH, "/api/v1/namespaces/a/status", "patch g= v=v1 ns=a r=namespaces n=a s=status");
-        check(Method::DELETE, "/apis/apps/v1/namespaces/a/deployments", "deletecollection g=apps v=v1 ns=a r=deployments n= s=");
-        check(Method::DELETE, "/apis/apps/v1/namespaces/a/deployments/d", "delete g=apps v=v1 ns=a r=deployments n=d s=");
-        check(Method::POST, "/api/v1/namespaces/a/pods/p/exec?command=sh", "create g= v=v1 ns=a r=pods n=p s=exec");
-        check(Method::GET, "/api/v1/namespaces/a/services/p/proxy/x/y", "get g= v=v1 ns=a r=services n=p s=proxy x/y");
-        check(Method::GET, "/apis/g/v1/things/system%3Anode", "get g=g v=v1 ns= r=things n=system:node s=");
+        check(
+            Method::GET,
+            "/api/v1/pods?watch=1",
+            "watch g= v=v1 ns= r=pods n= s=",
+        );
+        check(
+            Method::GET,
+            "/api/v1/watch/pods",
+            "watch g= v=v1 ns= r=pods n= s=",
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a/pods?watch=false",
+            "list g= v=v1 ns=a r=pods n= s=",
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces",
+            "list g= v=v1 ns= r=namespaces n= s=",
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a",
+            "get g= v=v1 ns=a r=namespaces n=a s=",
+        );
+        check(
+            Method::PUT,
+            "/api/v1/namespaces/a/finalize",
+            "update g= v=v1 ns=a r=namespaces n=a s=finalize",
+        );
+        check(
+            Method::PATCH,
+            "/api/v1/namespaces/a/status",
+            "patch g= v=v1 ns=a r=namespaces n=a s=status",
+        );
+        check(
+            Method::DELETE,
+            "/apis/apps/v1/namespaces/a/deployments",
+            "deletecollection g=apps v=v1 ns=a r=deployments n= s=",
+        );
+        check(
+            Method::DELETE,
+            "/apis/apps/v1/namespaces/a/deployments/d",
+            "delete g=apps v=v1 ns=a r=deployments n=d s=",
+        );
+        check(
+            Method::POST,
+            "/api/v1/namespaces/a/pods/p/exec?command=sh",
+            "create g= v=v1 ns=a r=pods n=p s=exec",
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a/services/p/proxy/x/y",
+            "get g= v=v1 ns=a r=services n=p s=proxy x/y",
+        );
+        check(
+            Method::GET,
+            "/apis/g/v1/things/system%3Anode",
+            "get g=g v=v1 ns= r=things n=system:node s=",
+        );
         check(Method::GET, "/api/v1/namespaces/%ff/pods", "400");
         check(Method::GET, "/api/v1/namespaces/%00/pods", "400");
         check(Method::OPTIONS, "/api/v1/pods", "405");

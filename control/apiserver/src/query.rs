@@ -16,7 +16,11 @@ const PARAMETERS_MAX: usize = 256;
 impl Query {
     /// Parses `a=1&b=2`. Bytes that are not UTF-8 become U+FFFD, which no known parameter accepts.
     pub fn parse(query: &str) -> Self {
-        let decode = |s: &str| percent_decode_str(&s.replace('+', " ")).decode_utf8_lossy().into_owned();
+        let decode = |s: &str| {
+            percent_decode_str(&s.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned()
+        };
         Self(
             query
                 .split('&')
@@ -32,7 +36,10 @@ impl Query {
 
     /// The first value of `name`; `None` when it is absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .find(|(k, _)| k == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// The first value of `name`; `None` when it is absent or empty.
@@ -42,12 +49,16 @@ impl Query {
 
     /// Every value of `name`.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(k, _)| k == name).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .filter(move |(k, _)| k == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// A boolean as Kubernetes converts it: present and neither `0` nor `false` is true.
     pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false"))
+        self.get(name)
+            .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false"))
     }
 
     fn optional_flag(&self, name: &str) -> Option<bool> {
@@ -58,8 +69,11 @@ impl Query {
     pub fn integer(&self, name: &str) -> Result<Option<i64>, ApiStatus> {
         self.non_empty(name)
             .map(|v| {
-                v.parse::<i64>()
-                    .map_err(|_| ApiStatus::bad_request(format!("strconv.ParseInt: parsing {v:?}: invalid syntax")))
+                v.parse::<i64>().map_err(|_| {
+                    ApiStatus::bad_request(format!(
+                        "strconv.ParseInt: parsing {v:?}: invalid syntax"
+                    ))
+                })
             })
             .transpose()
     }
@@ -114,16 +128,26 @@ impl ListOptions {
         let options = Self {
             label_selector: text("labelSelector"),
             field_selector: text("fieldSelector"),
-            limit: query.integer("limit")?.and_then(|l| usize::try_from(l).ok()).filter(|l| *l > 0),
+            limit: query
+                .integer("limit")?
+                .and_then(|l| usize::try_from(l).ok())
+                .filter(|l| *l > 0),
             continue_token: text("continue"),
             resource_version: text("resourceVersion"),
             version_match,
             bookmarks: query.flag("allowWatchBookmarks"),
-            timeout_seconds: query.integer("timeoutSeconds")?.and_then(|t| u64::try_from(t).ok()).filter(|t| *t > 0),
+            timeout_seconds: query
+                .integer("timeoutSeconds")?
+                .and_then(|t| u64::try_from(t).ok())
+                .filter(|t| *t > 0),
             send_initial_events: query.optional_flag("sendInitialEvents"),
         };
         let errors = options.check(watch);
-        if errors.is_empty() { Ok(options) } else { Err(invalid(errors)) }
+        if errors.is_empty() {
+            Ok(options)
+        } else {
+            Err(invalid(errors))
+        }
     }
 
     /// The rules of `ValidateListOptions`.
@@ -232,14 +256,26 @@ impl WriteOptions {
             "Strict" => FieldValidation::Strict,
             other => {
                 let path = Path::new("fieldValidation");
-                errors.push(FieldError::not_supported(path, other, &["Ignore", "Strict", "Warn"]));
+                errors.push(FieldError::not_supported(
+                    path,
+                    other,
+                    &["Ignore", "Strict", "Warn"],
+                ));
                 FieldValidation::Warn
             }
         };
         if errors.is_empty() {
-            Ok(Self { dry_run, field_validation })
+            Ok(Self {
+                dry_run,
+                field_validation,
+            })
         } else {
-            Err(ApiStatus::invalid("meta.k8s.io", kind, "", &ErrorList::from(errors)))
+            Err(ApiStatus::invalid(
+                "meta.k8s.io",
+                kind,
+                "",
+                &ErrorList::from(errors),
+            ))
         }
     }
 }
@@ -251,7 +287,11 @@ pub fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<Field
         if value == "All" {
             dry = true;
         } else {
-            errors.push(FieldError::not_supported(Path::new("dryRun"), value, &["All"]));
+            errors.push(FieldError::not_supported(
+                Path::new("dryRun"),
+                value,
+                &["All"],
+            ));
         }
     }
     dry
@@ -275,21 +315,54 @@ mod tests {
     #[test]
     fn list_options() {
         let check = |query: &str, watch: bool, expect: &str| {
-            let got = ListOptions::from_query(&Query::parse(query), watch).map(|_| ()).map_err(|e| e.message);
+            let got = ListOptions::from_query(&Query::parse(query), watch)
+                .map(|_| ())
+                .map_err(|e| e.message);
             match got {
                 Ok(()) => assert_eq!("", expect, "{query}"),
-                Err(message) => assert!(message.contains(expect) && !expect.is_empty(), "{query}: {message}"),
+                Err(message) => assert!(
+                    message.contains(expect) && !expect.is_empty(),
+                    "{query}: {message}"
+                ),
             }
         };
         check("", false, "");
         check("resourceVersion=5&resourceVersionMatch=Exact", false, "");
-        check("resourceVersionMatch=Exact", false, "unless resourceVersion is provided");
-        check("resourceVersion=0&resourceVersionMatch=Exact", false, "is forbidden for resourceVersion \"0\"");
-        check("resourceVersionMatch=Bad&resourceVersion=1", false, "Unsupported value: \"Bad\"");
-        check("continue=x&resourceVersion=1&resourceVersionMatch=Exact", false, "when continue is provided");
-        check("sendInitialEvents=true", true, "requires setting resourceVersionMatch");
-        check("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", true, "");
-        check("resourceVersionMatch=NotOlderThan", true, "unless sendInitialEvents");
+        check(
+            "resourceVersionMatch=Exact",
+            false,
+            "unless resourceVersion is provided",
+        );
+        check(
+            "resourceVersion=0&resourceVersionMatch=Exact",
+            false,
+            "is forbidden for resourceVersion \"0\"",
+        );
+        check(
+            "resourceVersionMatch=Bad&resourceVersion=1",
+            false,
+            "Unsupported value: \"Bad\"",
+        );
+        check(
+            "continue=x&resourceVersion=1&resourceVersionMatch=Exact",
+            false,
+            "when continue is provided",
+        );
+        check(
+            "sendInitialEvents=true",
+            true,
+            "requires setting resourceVersionMatch",
+        );
+        check(
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+            true,
+            "",
+        );
+        check(
+            "resourceVersionMatch=NotOlderThan",
+            true,
+            "unless sendInitialEvents",
+        );
         check("sendInitialEvents=true", false, "forbidden for list");
     }
 
@@ -297,7 +370,10 @@ mod tests {
     fn write_options() {
         let q = |s: &str| WriteOptions::from_query(&Query::parse(s), "CreateOptions");
         assert!(q("dryRun=All").unwrap().dry_run);
-        assert_eq!(q("fieldValidation=Strict").unwrap().field_validation, FieldValidation::Strict);
+        assert_eq!(
+            q("fieldValidation=Strict").unwrap().field_validation,
+            FieldValidation::Strict
+        );
         assert!(q("dryRun=Some").is_err() && q("fieldValidation=Maybe").is_err());
     }
 }

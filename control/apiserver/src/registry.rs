@@ -105,12 +105,25 @@ pub struct Resource {
 
 impl std::fmt::Debug for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Resource({}.{}.{})", self.plural, self.version, self.group)
+        write!(
+            f,
+            "Resource({}.{}.{})",
+            self.plural, self.version, self.group
+        )
     }
 }
 
 /// The verbs of a row that is stored.
-pub const VERBS_ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+pub const VERBS_ALL: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 impl Resource {
     /// `v1` or `apps/v1`.
@@ -139,7 +152,11 @@ impl Resource {
     /// Namespace (empty for cluster-scoped) and name of a key.
     pub fn split_key<'a>(&self, key: &'a str) -> (&'a str, &'a str) {
         let rest = key.strip_prefix(self.prefix.as_str()).unwrap_or(key);
-        if self.namespaced { rest.split_once('/').unwrap_or(("", rest)) } else { ("", rest) }
+        if self.namespaced {
+            rest.split_once('/').unwrap_or(("", rest))
+        } else {
+            ("", rest)
+        }
     }
 
     /// True when the row serves the verb.
@@ -173,7 +190,11 @@ impl Resource {
 
 /// `v1` or `apps/v1`.
 pub fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 /// A state of the registry.
@@ -204,7 +225,10 @@ impl Snapshot {
 
     /// Every row that is stored, one per kind: what namespace deletion and discovery of all objects walk.
     pub fn rows(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.groups.iter().flat_map(|g| &g.versions).flat_map(|(_, rows)| rows)
+        self.groups
+            .iter()
+            .flat_map(|g| &g.versions)
+            .flat_map(|(_, rows)| rows)
     }
 
     /// The definitions that are served, by name.
@@ -267,7 +291,12 @@ impl Registry {
 
     /// The present state.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .current
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
     }
 
     /// The row of a group, version and plural name.
@@ -291,47 +320,81 @@ impl Registry {
 
     /// Removes what a definition served.
     pub fn remove(&self, name: &str) {
-        let removed = self.custom.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(name).is_some();
+        let removed = self
+            .custom
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(name)
+            .is_some();
         if removed {
             self.rebuild();
         }
     }
 
     fn rebuild(&self) {
-        let custom = self.custom.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let custom = self
+            .custom
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut all: Vec<Arc<Resource>> = self.built_in.clone();
         for (name, definition) in custom.iter() {
             all.extend(custom_rows(name, definition).into_iter().map(Arc::new));
         }
         let mut groups: Vec<Group> = Vec::new();
-        let rank = |group: &str| GROUP_ORDER.iter().position(|g| *g == group).unwrap_or(usize::MAX);
+        let rank = |group: &str| {
+            GROUP_ORDER
+                .iter()
+                .position(|g| *g == group)
+                .unwrap_or(usize::MAX)
+        };
         for row in &all {
             let group = match groups.iter_mut().position(|g| g.name == row.group) {
                 Some(at) => &mut groups[at],
                 None => {
-                    groups.push(Group { name: row.group.clone(), versions: Vec::new() });
+                    groups.push(Group {
+                        name: row.group.clone(),
+                        versions: Vec::new(),
+                    });
                     let last = groups.len() - 1;
                     &mut groups[last]
                 }
             };
             match group.versions.iter_mut().find(|(v, _)| *v == row.version) {
                 Some((_, rows)) => rows.push(Arc::clone(row)),
-                None => group.versions.push((row.version.clone(), vec![Arc::clone(row)])),
+                None => group
+                    .versions
+                    .push((row.version.clone(), vec![Arc::clone(row)])),
             }
         }
         groups.sort_by(|a, b| (rank(&a.name), &a.name).cmp(&(rank(&b.name), &b.name)));
         for group in &mut groups {
-            group.versions.sort_by_key(|(version, _)| std::cmp::Reverse(version_rank(version)));
+            group
+                .versions
+                .sort_by_key(|(version, _)| std::cmp::Reverse(version_rank(version)));
             for (_, rows) in &mut group.versions {
                 rows.sort_by(|a, b| a.plural.cmp(&b.plural));
             }
         }
         let snapshot = Snapshot {
-            rows: all.iter().map(|r| (format!("{}/{}/{}", r.group, r.version, r.plural), Arc::clone(r))).collect(),
+            rows: all
+                .iter()
+                .map(|r| {
+                    (
+                        format!("{}/{}/{}", r.group, r.version, r.plural),
+                        Arc::clone(r),
+                    )
+                })
+                .collect(),
             groups,
-            custom: custom.iter().map(|(n, d)| (n.clone(), Arc::clone(&d.compiled))).collect(),
+            custom: custom
+                .iter()
+                .map(|(n, d)| (n.clone(), Arc::clone(&d.compiled)))
+                .collect(),
         };
-        *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(snapshot);
+        *self
+            .current
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(snapshot);
     }
 
     /// What a definition compiled to, while it is served.
@@ -344,7 +407,9 @@ impl Registry {
 fn version_rank(version: &str) -> (u8, u32, u32) {
     let parsed = (|| {
         let rest = version.strip_prefix('v')?;
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let major: u32 = rest[..digits].parse().ok()?;
         let (class, minor) = match &rest[digits..] {
             "" => (3, 0),
@@ -361,7 +426,11 @@ const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
 
 fn custom_rows(name: &str, definition: &Definition) -> Vec<Resource> {
     let crd = &definition.compiled;
-    let storage = crd.versions.iter().find(|v| v.storage).map_or("", |v| v.name.as_str());
+    let storage = crd
+        .versions
+        .iter()
+        .find(|v| v.storage)
+        .map_or("", |v| v.name.as_str());
     let storage_api_version = api_version(&crd.group, storage);
     crd.versions
         .iter()
@@ -378,7 +447,13 @@ fn custom_rows(name: &str, definition: &Definition) -> Vec<Resource> {
                 });
             }
             if version.status {
-                subresources.push(Subresource { name: "status", group: "", version: "", kind: "", verbs: STATUS_VERBS });
+                subresources.push(Subresource {
+                    name: "status",
+                    group: "",
+                    version: "",
+                    kind: "",
+                    verbs: STATUS_VERBS,
+                });
             }
             let head = codec::head(&crd.names.kind, &api_version(&crd.group, &version.name));
             Resource {
@@ -422,7 +497,10 @@ mod tests {
     fn versions_are_ordered_as_kubernetes_orders_them() {
         let mut versions = ["v1beta1", "foo", "v2", "v1", "v11alpha2", "v1beta10", "v10"];
         versions.sort_by_key(|v| std::cmp::Reverse(version_rank(v)));
-        assert_eq!(versions, ["v10", "v2", "v1", "v1beta10", "v1beta1", "v11alpha2", "foo"]);
+        assert_eq!(
+            versions,
+            ["v10", "v2", "v1", "v1beta10", "v1beta1", "v11alpha2", "foo"]
+        );
     }
 
     #[test]
@@ -431,7 +509,11 @@ mod tests {
         let snapshot = registry.snapshot();
         for row in snapshot.rows() {
             assert!(!row.kind.is_empty() && !row.singular.is_empty(), "{row:?}");
-            assert_eq!(row.prefix.is_empty(), matches!(row.rules, Rules::Virtual), "{row:?}");
+            assert_eq!(
+                row.prefix.is_empty(),
+                matches!(row.rules, Rules::Virtual),
+                "{row:?}"
+            );
         }
         let pods = registry.get("", "v1", "pods").unwrap();
         assert_eq!(pods.key("a", "b"), "/registry/pods/a/b");

@@ -24,24 +24,37 @@ pub(crate) struct Selection {
 
 impl Selection {
     /// Reads the selectors of `options`; `name` is that of a path that watches one object.
-    pub(crate) fn new(resource: &Resource, options: &ListOptions, name: &str) -> Result<Self, ApiStatus> {
+    pub(crate) fn new(
+        resource: &Resource,
+        options: &ListOptions,
+        name: &str,
+    ) -> Result<Self, ApiStatus> {
         let labels = LabelSelector::parse(&options.label_selector)
             .map_err(|e| ApiStatus::bad_request(e.to_string()))?;
-        let all = FieldSelector::parse(&options.field_selector).map_err(|e| ApiStatus::bad_request(e.0))?;
+        let all = FieldSelector::parse(&options.field_selector)
+            .map_err(|e| ApiStatus::bad_request(e.0))?;
         let (mut names, mut fields) = (FieldSelector::default(), FieldSelector::default());
         for term in all.terms {
             match term.0.as_str() {
                 "metadata.name" | "metadata.namespace" => names.terms.push(term),
                 field if resource.fields.iter().any(|f| f == field) => fields.terms.push(term),
                 field => {
-                    return Err(ApiStatus::bad_request(format!("field label not supported: {field}")));
+                    return Err(ApiStatus::bad_request(format!(
+                        "field label not supported: {field}"
+                    )));
                 }
             }
         }
         if !name.is_empty() {
-            names.terms.push(("metadata.name".to_owned(), name.to_owned(), true));
+            names
+                .terms
+                .push(("metadata.name".to_owned(), name.to_owned(), true));
         }
-        Ok(Self { labels, names, fields })
+        Ok(Self {
+            labels,
+            names,
+            fields,
+        })
     }
 
     /// True when everything is selected.
@@ -63,35 +76,58 @@ impl Selection {
     pub(crate) fn matches(&self, resource: &Resource, entry: &Entry) -> bool {
         if !self.names.is_empty() {
             let (namespace, name) = resource.split_key(&entry.key);
-            let get = |field: &str| Some(Cow::Borrowed(if field == "metadata.name" { name } else { namespace }));
+            let get = |field: &str| {
+                Some(Cow::Borrowed(if field == "metadata.name" {
+                    name
+                } else {
+                    namespace
+                }))
+            };
             if !self.names.matches(get) {
                 return false;
             }
         }
         if !self.labels.is_empty() {
             let labels = codec::labels(&entry.value);
-            if !self.labels.matches(|key| labels.get(key).map(AsRef::as_ref)) {
+            if !self
+                .labels
+                .matches(|key| labels.get(key).map(AsRef::as_ref))
+            {
                 return false;
             }
         }
         if self.fields.is_empty() {
             return true;
         }
-        let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else { return false };
-        self.fields.matches(|field| Some(field_of(resource, &object, field)))
+        let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else {
+            return false;
+        };
+        self.fields
+            .matches(|field| Some(field_of(resource, &object, field)))
     }
 }
 
 /// The value of a field for selectors, as Kubernetes converts it to text.
 fn field_of<'a>(resource: &Resource, object: &'a Value, field: &str) -> Cow<'a, str> {
     if let Some(custom) = resource.custom() {
-        let found = custom.version.selectable.iter().find(|s| s.name == field).and_then(|s| s.path.get(object));
+        let found = custom
+            .version
+            .selectable
+            .iter()
+            .find(|s| s.name == field)
+            .and_then(|s| s.path.get(object));
         return text(found);
     }
-    let stored = if resource.converts_events { core_event_field(field) } else { field };
+    let stored = if resource.converts_events {
+        core_event_field(field)
+    } else {
+        field
+    };
     match stored {
         "source" => {
-            let component = object.pointer("/source/component").filter(|c| c.as_str() != Some(""));
+            let component = object
+                .pointer("/source/component")
+                .filter(|c| c.as_str() != Some(""));
             return text(component.or_else(|| object.get("reportingComponent")));
         }
         "status.podIPs" => {
@@ -155,15 +191,21 @@ mod tests {
             "metadata": {"name": "p", "namespace": "n", "labels": {"app": "web"}},
             "spec": {"nodeName": "edge"}, "status": {"phase": "Running", "podIPs": [{"ip": "1.2.3.4"}]},
         }));
-        let entry =
-            Entry { key: "/registry/pods/n/p".into(), value, create_revision: 1, mod_revision: 1 };
+        let entry = Entry {
+            key: "/registry/pods/n/p".into(),
+            value,
+            create_revision: 1,
+            mod_revision: 1,
+        };
         let check = |labels: &str, fields: &str, expect: Result<bool, u16>| {
             let options = ListOptions {
                 label_selector: labels.into(),
                 field_selector: fields.into(),
                 ..ListOptions::default()
             };
-            let got = Selection::new(&pods, &options, "").map(|s| s.matches(&pods, &entry)).map_err(|e| e.code);
+            let got = Selection::new(&pods, &options, "")
+                .map(|s| s.matches(&pods, &entry))
+                .map_err(|e| e.code);
             assert_eq!(got, expect, "{labels} {fields}");
         };
         check("", "", Ok(true));

@@ -21,7 +21,9 @@ use crate::http::server;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}; is another server running, or is the port below 1024 without being root?")]
+    #[error(
+        "cannot listen on {address}; is another server running, or is the port below 1024 without being root?"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -58,7 +60,9 @@ pub struct Running {
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,17 +72,31 @@ impl ApiServer {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(config: Config, store: Store, shutdown: Shutdown) -> Result<Running, StartError> {
+    pub async fn start(
+        config: Config,
+        store: Store,
+        shutdown: Shutdown,
+    ) -> Result<Running, StartError> {
         let listen = config.listen;
-        let listener =
-            TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|source| StartError::Listen {
+                address: listen,
+                source,
+            })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            address: listen,
+            source,
+        })?;
         let api = Arc::new(Api::new(config, store)?);
         api.observe_all().await?;
         bootstrap::run(&api, address).await?;
         crate::crds::resume(&api)
             .await
-            .map_err(|source| StartError::Bootstrap { what: "the deletion of definitions".to_owned(), source })?;
+            .map_err(|source| StartError::Bootstrap {
+                what: "the deletion of definitions".to_owned(),
+                source,
+            })?;
         tokio::spawn(upkeep::run(Arc::clone(&api), shutdown.clone()));
         let serving = tokio::spawn(server::run(api, listener, shutdown));
         tracing::info!(%address, "the Kubernetes API is served");

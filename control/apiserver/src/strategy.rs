@@ -77,7 +77,10 @@ pub(crate) fn identify(resource: &Resource, value: &mut Value) -> Result<(), Api
 }
 
 /// Brings an object into its stored shape; returns what the schema does not know.
-pub(crate) fn decode(resource: &Resource, mut value: Value) -> Result<(Value, Vec<String>), ApiStatus> {
+pub(crate) fn decode(
+    resource: &Resource,
+    mut value: Value,
+) -> Result<(Value, Vec<String>), ApiStatus> {
     identify(resource, &mut value)?;
     let (mut value, unknown) = match &resource.rules {
         Rules::BuiltIn(rules) => {
@@ -92,7 +95,13 @@ pub(crate) fn decode(resource: &Resource, mut value: Value) -> Result<(Value, Ve
         Rules::Custom(custom) => {
             check_custom_metadata(resource, &value)?;
             let unknown = custom.version.schema.prune(&mut value);
-            (value, unknown.into_iter().map(|path| format!("unknown field {path:?}")).collect())
+            (
+                value,
+                unknown
+                    .into_iter()
+                    .map(|path| format!("unknown field {path:?}"))
+                    .collect(),
+            )
         }
         Rules::Definition => {
             check_custom_metadata(resource, &value)?;
@@ -161,7 +170,9 @@ pub(crate) fn prepare_update(resource: &Resource, new: &mut Value, old: &Value, 
         (Rules::BuiltIn(rules), Part::Main) => rules.prepare_update(new, old),
         (Rules::BuiltIn(rules), Part::Status) => rules.prepare_status_update(new, old),
         (Rules::Definition, Part::Main) => kinds::prepare_update(new, old),
-        (Rules::Definition | Rules::Custom(_), Part::Status) => kinds::prepare_status_update(new, old),
+        (Rules::Definition | Rules::Custom(_), Part::Status) => {
+            kinds::prepare_status_update(new, old)
+        }
         (Rules::Custom(custom), Part::Main) => {
             let with_status = custom.version.status;
             if with_status {
@@ -172,7 +183,10 @@ pub(crate) fn prepare_update(resource: &Resource, new: &mut Value, old: &Value, 
                 };
             }
             let changed = content(new, with_status).ne(content(old, with_status));
-            let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+            let generation = old
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64)
+                .unwrap_or(0);
             let generation = if changed { generation + 1 } else { generation };
             meta::metadata_mut(new).insert("generation".into(), generation.into());
         }
@@ -208,7 +222,12 @@ pub(crate) fn validate(resource: &Resource, value: &Value) -> ErrorList {
 }
 
 /// What is wrong with a changed object.
-pub(crate) fn validate_update(resource: &Resource, new: &Value, old: &Value, part: Part) -> ErrorList {
+pub(crate) fn validate_update(
+    resource: &Resource,
+    new: &Value,
+    old: &Value,
+    part: Part,
+) -> ErrorList {
     match (&resource.rules, part) {
         (Rules::BuiltIn(rules), Part::Main) => rules.validate_update(new, old),
         (Rules::BuiltIn(rules), Part::Status) => rules.validate_status_update(new, old),
@@ -237,8 +256,19 @@ fn check_custom_metadata(resource: &Resource, value: &Value) -> Result<(), ApiSt
             resource.kind, resource.version, resource.kind
         )))
     };
-    for field in ["name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp"] {
-        if !matches!(metadata.get(field), None | Some(Value::String(_) | Value::Null)) {
+    for field in [
+        "name",
+        "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+    ] {
+        if !matches!(
+            metadata.get(field),
+            None | Some(Value::String(_) | Value::Null)
+        ) {
             return bad(field, "string");
         }
     }
@@ -250,15 +280,25 @@ fn check_custom_metadata(resource: &Resource, value: &Value) -> Result<(), ApiSt
         }
     }
     let strings = |v: &Value| v.as_array().is_some_and(|a| a.iter().all(Value::is_string));
-    if metadata.get("finalizers").is_some_and(|f| !f.is_null() && !strings(f)) {
+    if metadata
+        .get("finalizers")
+        .is_some_and(|f| !f.is_null() && !strings(f))
+    {
         return bad("finalizers", "[]string");
     }
     let owners = |v: &Value| {
         v.as_array().is_some_and(|a| {
-            a.iter().all(|o| ["apiVersion", "kind", "name", "uid"].iter().all(|f| o.get(*f).is_some_and(Value::is_string)))
+            a.iter().all(|o| {
+                ["apiVersion", "kind", "name", "uid"]
+                    .iter()
+                    .all(|f| o.get(*f).is_some_and(Value::is_string))
+            })
         })
     };
-    if metadata.get("ownerReferences").is_some_and(|f| !f.is_null() && !owners(f)) {
+    if metadata
+        .get("ownerReferences")
+        .is_some_and(|f| !f.is_null() && !owners(f))
+    {
         return bad("ownerReferences", "[]v1.OwnerReference");
     }
     Ok(())
@@ -270,26 +310,47 @@ fn custom_metadata(value: &Value) -> ErrorList {
     let path = Path::new("metadata");
     let name = meta::name(value);
     if name.is_empty() {
-        errors.push(FieldError::required(path.child("name"), "name or generateName is required"));
+        errors.push(FieldError::required(
+            path.child("name"),
+            "name or generateName is required",
+        ));
     } else {
         for problem in names::dns1123_subdomain(name) {
             errors.push(FieldError::invalid(path.child("name"), name, problem));
         }
     }
-    let entries = |field: &str| value.pointer(&format!("/metadata/{field}")).and_then(Value::as_object).cloned().unwrap_or_default();
+    let entries = |field: &str| {
+        value
+            .pointer(&format!("/metadata/{field}"))
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default()
+    };
     for (key, label) in entries("labels") {
         for problem in names::qualified_name(&key) {
-            errors.push(FieldError::invalid(path.child("labels"), key.clone(), problem));
+            errors.push(FieldError::invalid(
+                path.child("labels"),
+                key.clone(),
+                problem,
+            ));
         }
         for problem in names::label_value(label.as_str().unwrap_or_default()) {
-            errors.push(FieldError::invalid(path.child("labels"), label.clone(), problem));
+            errors.push(FieldError::invalid(
+                path.child("labels"),
+                label.clone(),
+                problem,
+            ));
         }
     }
     let mut annotation_bytes = 0;
     for (key, annotation) in entries("annotations") {
         annotation_bytes += key.len() + annotation.as_str().map_or(0, str::len);
         for problem in names::qualified_name(&key.to_ascii_lowercase()) {
-            errors.push(FieldError::invalid(path.child("annotations"), key.clone(), problem));
+            errors.push(FieldError::invalid(
+                path.child("annotations"),
+                key.clone(),
+                problem,
+            ));
         }
     }
     if annotation_bytes > 256 << 10 {
@@ -297,7 +358,11 @@ fn custom_metadata(value: &Value) -> ErrorList {
     }
     for (i, finalizer) in meta::finalizers(value).enumerate() {
         for problem in names::qualified_name(finalizer) {
-            errors.push(FieldError::invalid(path.child("finalizers").index(i), finalizer, problem));
+            errors.push(FieldError::invalid(
+                path.child("finalizers").index(i),
+                finalizer,
+                problem,
+            ));
         }
     }
     errors

@@ -12,7 +12,12 @@ use crate::registry::Resource;
 pub(crate) const IMMORTAL: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Refuses a create in a namespace that is not there or is ending.
-pub(crate) fn check_create(api: &Api, resource: &Resource, namespace: &str, name: &str) -> Result<(), ApiStatus> {
+pub(crate) fn check_create(
+    api: &Api,
+    resource: &Resource,
+    namespace: &str,
+    name: &str,
+) -> Result<(), ApiStatus> {
     if !resource.namespaced {
         return Ok(());
     }
@@ -22,7 +27,9 @@ pub(crate) fn check_create(api: &Api, resource: &Resource, namespace: &str, name
     if !codec::metadata(&entry.value, entry.mod_revision).contains_key("deletionTimestamp") {
         return Ok(());
     }
-    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let why = format!(
+        "unable to create new content in namespace {namespace} because it is being terminated"
+    );
     let mut status = ApiStatus::forbidden(&resource.group, &resource.plural, name, &why);
     if let Some(details) = status.details.as_deref_mut() {
         details["causes"] = json!([{
@@ -37,7 +44,12 @@ pub(crate) fn check_create(api: &Api, resource: &Resource, namespace: &str, name
 /// Refuses the delete of a namespace that the cluster needs.
 pub(crate) fn check_delete(resource: &Resource, name: &str) -> Result<(), ApiStatus> {
     if resource.is("", "namespaces") && IMMORTAL.contains(&name) {
-        return Err(ApiStatus::forbidden("", "namespaces", name, "this namespace may not be deleted"));
+        return Err(ApiStatus::forbidden(
+            "",
+            "namespaces",
+            name,
+            "this namespace may not be deleted",
+        ));
     }
     Ok(())
 }

@@ -18,7 +18,11 @@ pub(crate) fn complete(pod: &mut Value) -> Result<(), ApiStatus> {
 
 /// The two classes that Kubernetes brings along; PriorityClass objects are not served.
 fn priority(name: &str, spec: &mut Map<String, Value>) -> Result<(), ApiStatus> {
-    let class = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let class = spec
+        .get("priorityClassName")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let value = match class.as_str() {
         "" => 0,
         "system-cluster-critical" => 2_000_000_000,
@@ -38,16 +42,20 @@ fn priority(name: &str, spec: &mut Map<String, Value>) -> Result<(), ApiStatus> 
         }
         _ => spec.insert("priority".into(), value.into()),
     };
-    spec.entry("preemptionPolicy").or_insert_with(|| "PreemptLowerPriority".into());
+    spec.entry("preemptionPolicy")
+        .or_insert_with(|| "PreemptLowerPriority".into());
     Ok(())
 }
 
 fn tolerate(spec: &mut Map<String, Value>, key: &str) {
     let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
-    let Some(tolerations) = tolerations.as_array_mut() else { return };
+    let Some(tolerations) = tolerations.as_array_mut() else {
+        return;
+    };
     let covered = tolerations.iter().any(|t| {
         let text = |field: &str| t.get(field).and_then(Value::as_str).unwrap_or_default();
-        let key_fits = text("key") == key || (text("key").is_empty() && text("operator") == "Exists");
+        let key_fits =
+            text("key") == key || (text("key").is_empty() && text("operator") == "Exists");
         key_fits && matches!(text("effect"), "" | "NoExecute")
     });
     if !covered {
@@ -70,7 +78,8 @@ mod tests {
         let again = pod.clone();
         complete(&mut pod).unwrap();
         assert_eq!(pod, again);
-        let mut all = json!({"metadata": {"name": "p"}, "spec": {"tolerations": [{"operator": "Exists"}]}});
+        let mut all =
+            json!({"metadata": {"name": "p"}, "spec": {"tolerations": [{"operator": "Exists"}]}});
         complete(&mut all).unwrap();
         assert_eq!(all["spec"]["tolerations"].as_array().unwrap().len(), 1);
         let mut bad = json!({"metadata": {"name": "p"}, "spec": {"priorityClassName": "x"}});

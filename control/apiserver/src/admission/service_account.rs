@@ -21,7 +21,10 @@ pub(crate) fn complete(api: &Api, namespace: &str, pod: &mut Value) -> Result<()
     let name = meta::name(pod).to_owned();
     let spec = meta::child_mut(meta::root_mut(pod), "spec");
     let text = |spec: &Map<String, Value>, field: &str| {
-        spec.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        spec.get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let mut account_name = text(spec, "serviceAccountName");
     if account_name.is_empty() {
@@ -44,8 +47,15 @@ pub(crate) fn complete(api: &Api, namespace: &str, pod: &mut Value) -> Result<()
 
 /// Adds what `account` brings to a pod's specification.
 fn apply(spec: &mut Map<String, Value>, account: &Value, volume: &str) {
-    let secrets = spec.get("imagePullSecrets").and_then(Value::as_array).is_none_or(Vec::is_empty);
-    if secrets && let Some(of_account) = account.get("imagePullSecrets").filter(|s| s.as_array().is_some_and(|a| !a.is_empty())) {
+    let secrets = spec
+        .get("imagePullSecrets")
+        .and_then(Value::as_array)
+        .is_none_or(Vec::is_empty);
+    if secrets
+        && let Some(of_account) = account
+            .get("imagePullSecrets")
+            .filter(|s| s.as_array().is_some_and(|a| !a.is_empty()))
+    {
         spec.insert("imagePullSecrets".into(), of_account.clone());
     }
     let flag = |value: Option<&Value>| value.and_then(Value::as_bool);
@@ -67,11 +77,23 @@ fn apply(spec: &mut Map<String, Value>, account: &Value, volume: &str) {
     let name = present.clone().unwrap_or_else(|| volume.to_owned());
     let mut mounted = false;
     for list in ["initContainers", "containers"] {
-        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            let Some(container) = container.as_object_mut() else { continue };
+        for container in spec
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            let Some(container) = container.as_object_mut() else {
+                continue;
+            };
             let mounts = container.entry("volumeMounts").or_insert_with(|| json!([]));
-            let Some(mounts) = mounts.as_array_mut() else { continue };
-            if mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(MOUNT_PATH)) {
+            let Some(mounts) = mounts.as_array_mut() else {
+                continue;
+            };
+            if mounts
+                .iter()
+                .any(|m| m.get("mountPath").and_then(Value::as_str) == Some(MOUNT_PATH))
+            {
                 continue;
             }
             mounts.push(json!({"name": name, "readOnly": true, "mountPath": MOUNT_PATH}));
@@ -109,13 +131,26 @@ mod tests {
             let mut spec = spec.as_object().unwrap().clone();
             apply(&mut spec, &account, "kube-api-access-x");
             let count = |list: &str| spec.get(list).and_then(Value::as_array).map_or(0, Vec::len);
-            let mounted: usize = spec["containers"].as_array().unwrap().iter()
-                .map(|c| c.get("volumeMounts").and_then(Value::as_array).map_or(0, Vec::len)).sum();
+            let mounted: usize = spec["containers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| {
+                    c.get("volumeMounts")
+                        .and_then(Value::as_array)
+                        .map_or(0, Vec::len)
+                })
+                .sum();
             assert_eq!((mounted, count("volumes")), (mounts, volumes), "{spec:?}");
         };
         let two = json!({"containers": [{"name": "a"}, {"name": "b"}]});
         check(two.clone(), json!({}), 2, 1);
-        check(two.clone(), json!({"automountServiceAccountToken": false}), 0, 0);
+        check(
+            two.clone(),
+            json!({"automountServiceAccountToken": false}),
+            0,
+            0,
+        );
         let own = json!({"containers": [{"name": "a", "volumeMounts": [{"name": "v", "mountPath": MOUNT_PATH}]}]});
         check(own, json!({}), 1, 0);
         let mut off = two;

@@ -33,7 +33,11 @@ pub struct Services {
 
 impl Services {
     pub(crate) fn new(range: ServiceRange, ports: RangeInclusive<u16>) -> Self {
-        Self { range, ports, taken: Mutex::default() }
+        Self {
+            range,
+            ports,
+            taken: Mutex::default(),
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -47,10 +51,18 @@ impl Services {
         taken.addresses.retain(|_, by| *by != owner);
         taken.ports.retain(|_, by| *by != owner);
         let Some(service) = service else { return };
-        for address in texts(service, "clusterIPs").iter().filter_map(|a| a.parse().ok()) {
+        for address in texts(service, "clusterIPs")
+            .iter()
+            .filter_map(|a| a.parse().ok())
+        {
             taken.addresses.insert(address, owner.clone());
         }
-        for port in service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten() {
+        for port in service
+            .pointer("/spec/ports")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             if let Some(number) = node_port(port) {
                 taken.ports.insert((protocol(port), number), owner.clone());
             }
@@ -58,14 +70,25 @@ impl Services {
     }
 
     /// Gives a new (`old` is `None`) or changed Service what it lacks; refuses what it may not have.
-    pub(crate) fn allocate(&self, namespace: &str, service: &mut Value, old: Option<&Value>) -> Result<(), ApiStatus> {
+    pub(crate) fn allocate(
+        &self,
+        namespace: &str,
+        service: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), ApiStatus> {
         let name = meta::name(service).to_owned();
         let owner = format!("{namespace}/{name}");
         let mut errors = ErrorList::new();
         let spec = meta::child_mut(meta::root_mut(service), "spec");
-        let kind = spec.get("type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
+        let kind = spec
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or("ClusterIP")
+            .to_owned();
         if kind == "ExternalName" {
-            let addressed = old.is_some_and(|o| o.pointer("/spec/type").and_then(Value::as_str) != Some("ExternalName"));
+            let addressed = old.is_some_and(|o| {
+                o.pointer("/spec/type").and_then(Value::as_str) != Some("ExternalName")
+            });
             if addressed {
                 // The address goes back when the type changes.
                 for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
@@ -76,16 +99,36 @@ impl Services {
             self.address(spec, old, &owner, &mut errors);
         }
         self.node_ports(spec, &kind, old, &owner, &mut errors);
-        if errors.is_empty() { Ok(()) } else { Err(ApiStatus::invalid("", "Service", &name, &errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiStatus::invalid("", "Service", &name, &errors))
+        }
     }
 
-    fn address(&self, spec: &mut Map<String, Value>, old: Option<&Value>, owner: &str, errors: &mut ErrorList) {
+    fn address(
+        &self,
+        spec: &mut Map<String, Value>,
+        old: Option<&Value>,
+        owner: &str,
+        errors: &mut ErrorList,
+    ) {
         let text = |spec: &Map<String, Value>| {
-            let first = spec.get("clusterIPs").and_then(|l| l.get(0)).and_then(Value::as_str);
-            let one = spec.get("clusterIP").and_then(Value::as_str).filter(|a| !a.is_empty());
+            let first = spec
+                .get("clusterIPs")
+                .and_then(|l| l.get(0))
+                .and_then(Value::as_str);
+            let one = spec
+                .get("clusterIP")
+                .and_then(Value::as_str)
+                .filter(|a| !a.is_empty());
             one.or(first).unwrap_or_default().to_owned()
         };
-        let before = old.and_then(|o| o.get("spec")).and_then(Value::as_object).map(text).unwrap_or_default();
+        let before = old
+            .and_then(|o| o.get("spec"))
+            .and_then(Value::as_object)
+            .map(text)
+            .unwrap_or_default();
         let mut wanted = text(spec);
         if wanted.is_empty() {
             wanted = before.clone();
@@ -96,7 +139,10 @@ impl Services {
                 None => {
                     errors.push(FieldError::internal(
                         Path::new("spec").child("clusterIPs"),
-                        format!("failed to allocate a serviceIP: range is full ({})", self.range),
+                        format!(
+                            "failed to allocate a serviceIP: range is full ({})",
+                            self.range
+                        ),
                     ));
                     return;
                 }
@@ -129,7 +175,8 @@ impl Services {
         spec.insert("clusterIP".into(), wanted.clone().into());
         spec.insert("clusterIPs".into(), json!([wanted]));
         spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
-        spec.entry("ipFamilyPolicy").or_insert_with(|| "SingleStack".into());
+        spec.entry("ipFamilyPolicy")
+            .or_insert_with(|| "SingleStack".into());
     }
 
     /// A free address, searched from a random place on, so that an address is not given again soon after it became free.
@@ -140,8 +187,13 @@ impl Services {
         // The first addresses of the range are kept for Services that choose their own (as 10.43.0.1 and .10).
         let reserved = (usable / 16).clamp(1, 256).min(usable - 1);
         let free = |n: &u32| !taken.addresses.contains_key(&self.range.address(*n));
-        let upper = (0..usable).map(|i| (begin + i) % usable).filter(|n| *n >= reserved).find(free);
-        upper.or_else(|| (1..reserved).find(free)).map(|n| self.range.address(n))
+        let upper = (0..usable)
+            .map(|i| (begin + i) % usable)
+            .filter(|n| *n >= reserved)
+            .find(free);
+        upper
+            .or_else(|| (1..reserved).find(free))
+            .map(|n| self.range.address(n))
     }
 
     fn node_ports(
@@ -154,16 +206,27 @@ impl Services {
     ) {
         let wants = match kind {
             "NodePort" => true,
-            "LoadBalancer" => spec.get("allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true),
+            "LoadBalancer" => spec
+                .get("allocateLoadBalancerNodePorts")
+                .and_then(Value::as_bool)
+                .unwrap_or(true),
             _ => false,
         };
-        let before: Vec<&Value> =
-            old.and_then(|o| o.pointer("/spec/ports")).and_then(Value::as_array).into_iter().flatten().collect();
-        let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) else { return };
+        let before: Vec<&Value> = old
+            .and_then(|o| o.pointer("/spec/ports"))
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .collect();
+        let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) else {
+            return;
+        };
         let mut mine: Vec<(String, u16)> = Vec::new();
         let explicit = matches!(kind, "NodePort" | "LoadBalancer");
         for (i, port) in ports.iter_mut().enumerate() {
-            let same = before.iter().find(|b| b.get("port") == port.get("port") && protocol(b) == protocol(port));
+            let same = before
+                .iter()
+                .find(|b| b.get("port") == port.get("port") && protocol(b) == protocol(port));
             let inherited = same.and_then(|b| node_port(b));
             let Some(given) = node_port(port) else {
                 if !wants {
@@ -207,7 +270,11 @@ impl Services {
             } else if mine.contains(&key) {
                 errors.push(FieldError::duplicate(path, given));
             } else if self.taken().ports.get(&key).is_some_and(|by| by != owner) {
-                errors.push(FieldError::invalid(path, given, "provided port is already allocated"));
+                errors.push(FieldError::invalid(
+                    path,
+                    given,
+                    "provided port is already allocated",
+                ));
             }
             mine.push(key);
         }
@@ -235,16 +302,29 @@ fn random() -> u32 {
 }
 
 fn protocol(port: &Value) -> String {
-    port.get("protocol").and_then(Value::as_str).unwrap_or("TCP").to_owned()
+    port.get("protocol")
+        .and_then(Value::as_str)
+        .unwrap_or("TCP")
+        .to_owned()
 }
 
 fn node_port(port: &Value) -> Option<u16> {
-    port.get("nodePort").and_then(Value::as_u64).filter(|p| *p > 0).and_then(|p| u16::try_from(p).ok())
+    port.get("nodePort")
+        .and_then(Value::as_u64)
+        .filter(|p| *p > 0)
+        .and_then(|p| u16::try_from(p).ok())
 }
 
 fn texts(service: &Value, field: &str) -> Vec<String> {
-    let list = service.get("spec").and_then(|s| s.get(field)).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let list = service
+        .get("spec")
+        .and_then(|s| s.get(field))
+        .and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -256,12 +336,16 @@ mod tests {
     }
 
     fn service(name: &str, kind: &str, ports: usize) -> Value {
-        let ports: Vec<Value> = (0..ports).map(|p| json!({"port": 80 + p, "protocol": "TCP"})).collect();
+        let ports: Vec<Value> = (0..ports)
+            .map(|p| json!({"port": 80 + p, "protocol": "TCP"}))
+            .collect();
         json!({"metadata": {"name": name, "namespace": "a"}, "spec": {"type": kind, "ports": ports}})
     }
 
     fn put(services: &Services, name: &str, mut value: Value) -> Result<Value, String> {
-        services.allocate("a", &mut value, None).map_err(|e| e.message)?;
+        services
+            .allocate("a", &mut value, None)
+            .map_err(|e| e.message)?;
         services.observe("a", name, Some(&value));
         Ok(value)
     }
@@ -271,12 +355,21 @@ mod tests {
         let services = services();
         let mut seen = std::collections::HashSet::new();
         for i in 0..13 {
-            let made = put(&services, &format!("s{i}"), service(&format!("s{i}"), "ClusterIP", 1)).unwrap();
+            let made = put(
+                &services,
+                &format!("s{i}"),
+                service(&format!("s{i}"), "ClusterIP", 1),
+            )
+            .unwrap();
             assert!(seen.insert(made["spec"]["clusterIP"].as_str().unwrap().to_owned()));
         }
         // The first is kept for those that ask for it by name.
         assert!(!seen.contains("10.43.0.1"));
-        assert!(put(&services, "full", service("full", "ClusterIP", 1)).unwrap_err().contains("range is full"));
+        assert!(
+            put(&services, "full", service("full", "ClusterIP", 1))
+                .unwrap_err()
+                .contains("range is full")
+        );
         services.observe("a", "s3", None);
         assert!(put(&services, "again", service("again", "ClusterIP", 1)).is_ok());
     }
@@ -287,8 +380,15 @@ mod tests {
         let check = |ip: &str, expect: &str| {
             let mut wish = service("w", "ClusterIP", 1);
             wish["spec"]["clusterIP"] = ip.into();
-            let got = services.allocate("a", &mut wish, None).map_err(|e| e.message).err().unwrap_or_default();
-            assert!(got.contains(expect) && (expect.is_empty() == got.is_empty()), "{ip}: {got}");
+            let got = services
+                .allocate("a", &mut wish, None)
+                .map_err(|e| e.message)
+                .err()
+                .unwrap_or_default();
+            assert!(
+                got.contains(expect) && (expect.is_empty() == got.is_empty()),
+                "{ip}: {got}"
+            );
         };
         put(&services, "x", {
             let mut x = service("x", "ClusterIP", 1);
@@ -308,20 +408,35 @@ mod tests {
         let services = services();
         let made = put(&services, "n", service("n", "NodePort", 2)).unwrap();
         let ports = |v: &Value| -> Vec<u64> {
-            v["spec"]["ports"].as_array().unwrap().iter().filter_map(|p| p["nodePort"].as_u64()).collect()
+            v["spec"]["ports"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|p| p["nodePort"].as_u64())
+                .collect()
         };
         assert_eq!(ports(&made).len(), 2);
         let mut bare = service("n", "NodePort", 2);
         services.allocate("a", &mut bare, Some(&made)).unwrap();
         assert_eq!(ports(&bare), ports(&made));
         assert_eq!(bare["spec"]["clusterIP"], made["spec"]["clusterIP"]);
-        assert!(put(&services, "m", service("m", "NodePort", 2)).unwrap_err().contains("range is full"));
+        assert!(
+            put(&services, "m", service("m", "NodePort", 2))
+                .unwrap_err()
+                .contains("range is full")
+        );
         let mut plain = made.clone();
         plain["spec"]["type"] = "ClusterIP".into();
         services.allocate("a", &mut plain, Some(&made)).unwrap();
         assert!(ports(&plain).is_empty());
         let mut far = service("f", "NodePort", 1);
         far["spec"]["ports"][0]["nodePort"] = 80.into();
-        assert!(services.allocate("a", &mut far, None).unwrap_err().message.contains("30000-30002"));
+        assert!(
+            services
+                .allocate("a", &mut far, None)
+                .unwrap_err()
+                .message
+                .contains("30000-30002")
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -61,9 +62,10 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Pieces(pieces) => Poll::Ready(pieces.next().map(|b| Ok(Frame::data(b)))),
-            Self::Stream(stream) => {
-                stream.as_mut().poll_next(cx).map(|next| next.map(|piece| piece.map(Frame::data)))
-            }
+            Self::Stream(stream) => stream
+                .as_mut()
+                .poll_next(cx)
+                .map(|next| next.map(|piece| piece.map(Frame::data))),
             Self::Incoming(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|next| next.map(|frame| frame.map_err(Into::into))),
@@ -87,21 +89,47 @@ impl HttpBody for Body {
     }
 }
 
+/// Takes in and drops the rest of a body, within bounds: a client that is still sending when it is answered would see a broken
+/// connection instead of the answer.
+async fn drain(mut incoming: Incoming, limit_bytes: usize) {
+    let mut left = limit_bytes.saturating_mul(4);
+    let reading = async {
+        while let Some(Ok(frame)) = incoming.frame().await {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    // Whether it ended or was cut off, the refusal is the same.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
+}
+
+/// How long the rest of a body that is refused may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Reads a whole request body; 413 beyond `limit_bytes`, 400 when the client breaks off.
 pub async fn read(mut incoming: Incoming, limit_bytes: usize) -> Result<Bytes, ApiStatus> {
-    let too_large = || {
-        ApiStatus::too_large(format!("Request entity too large: limit is {limit_bytes}"))
-    };
+    let too_large =
+        || ApiStatus::too_large(format!("Request entity too large: limit is {limit_bytes}"));
     if incoming.size_hint().lower() > limit_bytes as u64 {
+        drain(incoming, limit_bytes).await;
         return Err(too_large());
     }
     let mut first: Option<Bytes> = None;
     let mut whole: Option<BytesMut> = None;
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|e| ApiStatus::bad_request(format!("error reading the request body: {e}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        let so_far = whole.as_ref().map_or_else(|| first.as_ref().map_or(0, Bytes::len), BytesMut::len);
+        let frame = frame
+            .map_err(|e| ApiStatus::bad_request(format!("error reading the request body: {e}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let so_far = whole
+            .as_ref()
+            .map_or_else(|| first.as_ref().map_or(0, Bytes::len), BytesMut::len);
         if so_far + data.len() > limit_bytes {
+            drain(incoming, limit_bytes).await;
             return Err(too_large());
         }
         // Most bodies are one frame, which is then used as it is.

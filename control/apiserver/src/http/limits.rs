@@ -23,7 +23,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// How long a request may take that is neither a watch nor a stream.
     pub request_timeout: Duration,
-    /// How long a TLS handshake and the head of a request may take.
+    /// How long a connection may take until its first request is there.
+    pub handshake_timeout: Duration,
+    /// How long the head of a request, and a pause between two requests on one HTTP/1.1 connection, may take.
     pub head_timeout: Duration,
     /// How long running requests may finish after shutdown began.
     pub drain_timeout: Duration,
@@ -39,7 +41,8 @@ impl Default for Limits {
             body_bytes: 3 << 20,
             header_bytes: 64 << 10,
             request_timeout: Duration::from_secs(60),
-            head_timeout: Duration::from_secs(15),
+            handshake_timeout: Duration::from_secs(15),
+            head_timeout: Duration::from_secs(90),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -79,9 +82,11 @@ impl InFlight {
 
     /// A place for one request until the permit is dropped, or 429.
     pub fn enter(&self, lane: Lane) -> Result<OwnedSemaphorePermit, ApiStatus> {
-        Arc::clone(self.lane(lane)).try_acquire_owned().map_err(|_| {
-            ApiStatus::too_many_requests("too many requests, please try again later", 1)
-        })
+        Arc::clone(self.lane(lane))
+            .try_acquire_owned()
+            .map_err(|_| {
+                ApiStatus::too_many_requests("too many requests, please try again later", 1)
+            })
     }
 
     fn lane(&self, lane: Lane) -> &Arc<Semaphore> {

@@ -29,9 +29,10 @@ pub fn json(code: u16, value: &Value) -> Answer {
 /// Plain text.
 pub fn text(code: u16, body: impl Into<Bytes>) -> Answer {
     let mut answer = json_bytes(code, body.into());
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     answer
 }
 
@@ -44,10 +45,15 @@ pub fn no_page() -> Answer {
 pub fn status(status: &ApiStatus) -> Answer {
     let mut answer = json(status.code, &status.to_value());
     if let Some(seconds) = status.retry_after_seconds() {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status.code == 401 {
-        answer.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"minicloud\""));
+        answer.headers_mut().insert(
+            http::header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"minicloud\""),
+        );
     }
     answer
 }

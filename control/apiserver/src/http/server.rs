@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -22,10 +23,13 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
     let limits = api.config.limits.clone();
     let connections = Arc::new(Semaphore::new(limits.connections));
     let acceptor = TlsAcceptor::from(Arc::clone(&api.config.tls));
-    let builder = Arc::new(builder(&api));
+    // The protocol was agreed on in the handshake, so nothing has to be guessed from the first bytes.
+    let builders = Arc::new((builder(&api).http1_only(), builder(&api).http2_only()));
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(place) = Arc::clone(&connections).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&connections).acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.wait() => break,
@@ -39,17 +43,43 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
                 continue;
             }
         };
+        let (api, acceptor, builders) = (Arc::clone(&api), acceptor.clone(), Arc::clone(&builders));
         let watcher = graceful.watcher();
-        let (api, acceptor, builder) = (Arc::clone(&api), acceptor.clone(), Arc::clone(&builder));
         tokio::spawn(async move {
             let _place = place;
-            let Some((io, peer)) = handshake(&api, acceptor, stream).await else { return };
-            let service = service_fn(move |request| {
-                let (api, peer) = (Arc::clone(&api), Arc::clone(&peer));
-                async move { Ok::<_, Infallible>(service::serve(api, peer, request).await) }
-            });
-            let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
+            let Some((io, peer)) = handshake(&api, acceptor, stream).await else {
+                return;
+            };
+            let began = Arc::new(AtomicBool::new(false));
+            let quiet_until = tokio::time::Instant::now() + api.config.limits.handshake_timeout;
+            let builder = if peer.speaks_h2() {
+                &builders.1
+            } else {
+                &builders.0
+            };
+            let service = {
+                let began = Arc::clone(&began);
+                service_fn(move |request| {
+                    began.store(true, Ordering::Relaxed);
+                    let (api, peer) = (Arc::clone(&api), Arc::clone(&peer));
+                    async move { Ok::<_, Infallible>(service::serve(api, peer, request).await) }
+                })
+            };
+            let connection = builder
+                .serve_connection_with_upgrades(io, service)
+                .into_owned();
+            let mut connection = std::pin::pin!(watcher.watch(connection));
+            // A connection that never asks anything is closed; one that did may rest as its protocol allows.
+            let result = tokio::select! {
+                result = &mut connection => result,
+                () = tokio::time::sleep_until(quiet_until) => {
+                    if !began.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    connection.await
+                }
+            };
+            if let Err(error) = result {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
@@ -57,7 +87,10 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
     drop(listener);
     // Watches end at once, so that draining waits for short requests only.
     api.end_watches();
-    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests did not end in time and were cut off");
     }
 }
@@ -86,9 +119,14 @@ fn builder(api: &Api) -> Builder<TokioExecutor> {
 
 type TlsIo = TokioIo<tokio_rustls::server::TlsStream<TcpStream>>;
 
-async fn handshake(api: &Api, acceptor: TlsAcceptor, stream: TcpStream) -> Option<(TlsIo, Arc<Peer>)> {
+async fn handshake(
+    api: &Api,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+) -> Option<(TlsIo, Arc<Peer>)> {
     let _ = stream.set_nodelay(true);
-    let handshake = tokio::time::timeout(api.config.limits.head_timeout, acceptor.accept(stream));
+    let handshake =
+        tokio::time::timeout(api.config.limits.handshake_timeout, acceptor.accept(stream));
     let tls = match handshake.await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
@@ -97,6 +135,8 @@ async fn handshake(api: &Api, acceptor: TlsAcceptor, stream: TcpStream) -> Optio
         }
         Err(_) => return None,
     };
-    let certificates = tls.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-    Some((TokioIo::new(tls), Arc::new(Peer::new(api, &certificates))))
+    let session = tls.get_ref().1;
+    let h2 = session.alpn_protocol() == Some(b"h2");
+    let peer = Peer::new(api, session.peer_certificates().unwrap_or_default(), h2);
+    Some((TokioIo::new(tls), Arc::new(peer)))
 }

@@ -12,10 +12,10 @@ use futures::FutureExt;
 use http::header::HeaderName;
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
+use minicloud_api::selector::FieldSelector;
 use minicloud_api::status::ApiStatus;
 use minicloud_api::user::UserInfo;
 use minicloud_auth::authz::Attributes;
-use minicloud_api::selector::FieldSelector;
 
 use super::body::{self, Body};
 use super::limits::Lane;
@@ -61,23 +61,39 @@ pub async fn serve(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -
         .filter(|v| v.len() <= 64)
         .cloned()
         .unwrap_or_else(|| {
-            HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("none"))
+            HeaderValue::from_str(&uuid::Uuid::new_v4().to_string())
+                .unwrap_or(HeaderValue::from_static("none"))
         });
     let head_only = request.method() == Method::HEAD;
     let mut seen = Seen::default();
-    let mut answer = match AssertUnwindSafe(handle(&api, &peer, request, &mut seen)).catch_unwind().await {
+    let mut answer = match AssertUnwindSafe(handle(&api, &peer, request, &mut seen))
+        .catch_unwind()
+        .await
+    {
         Ok(Ok(answer)) => answer,
         Ok(Err(refusal)) => respond::status(&refusal),
         Err(_) => {
-            tracing::error!(path = seen.path, verb = seen.verb, "a request panicked; answered 500");
-            respond::status(&ApiStatus::internal("the server failed to handle the request"))
+            tracing::error!(
+                path = seen.path,
+                verb = seen.verb,
+                "a request panicked; answered 500"
+            );
+            respond::status(&ApiStatus::internal(
+                "the server failed to handle the request",
+            ))
         }
     };
     answer.headers_mut().insert(AUDIT_ID.clone(), id);
     if head_only {
         *answer.body_mut() = Body::empty();
     }
-    api.metrics.request(seen.verb, &seen.resource, answer.status().as_u16(), began.elapsed(), seen.long);
+    api.metrics.request(
+        seen.verb,
+        &seen.resource,
+        answer.status().as_u16(),
+        began.elapsed(),
+        seen.long,
+    );
     answer
 }
 
@@ -100,7 +116,11 @@ async fn handle(
     let path = parts.uri.path();
     let query_text = parts.uri.query().unwrap_or_default();
     if path.len() + query_text.len() > URI_BYTES_MAX {
-        return Err(ApiStatus::new(414, "RequestURITooLong", "the path of the request is too long"));
+        return Err(ApiStatus::new(
+            414,
+            "RequestURITooLong",
+            "the path of the request is too long",
+        ));
     }
     seen.verb = method_word(&parts.method);
     path.clone_into(&mut seen.path);
@@ -116,8 +136,17 @@ async fn handle(
     if let Target::Resource(r) = &target {
         seen.verb = r.verb.as_str();
         // Only what is served becomes a label: a client must not be able to grow the metrics.
-        if api.registry.snapshot().get(&r.group, &r.version, &r.resource).is_some() {
-            seen.resource = if r.group.is_empty() { r.resource.clone() } else { format!("{}.{}", r.resource, r.group) };
+        if api
+            .registry
+            .snapshot()
+            .get(&r.group, &r.version, &r.resource)
+            .is_some()
+        {
+            seen.resource = if r.group.is_empty() {
+                r.resource.clone()
+            } else {
+                format!("{}.{}", r.resource, r.group)
+            };
         }
     }
     let permit = api.in_flight.enter(lane)?;
@@ -125,14 +154,21 @@ async fn handle(
     let user = authn::impersonate(api, &parts.headers, user)?;
     authorize(api, &user, &target, &parts, &query)?;
 
-    let mut call = Call { parts, query, user, warnings: Vec::new() };
+    let mut call = Call {
+        parts,
+        query,
+        user,
+        warnings: Vec::new(),
+    };
     match target {
         Target::Resource(wanted) => {
             let body = if wanted.verb.writes() && !dispatch::is_stream(&wanted) {
                 let reading = body::read(incoming, api.config.limits.body_bytes);
                 tokio::time::timeout(api.config.limits.request_timeout, reading)
                     .await
-                    .map_err(|_| ApiStatus::timeout("the request's body did not arrive in time"))??
+                    .map_err(|_| {
+                        ApiStatus::timeout("the request's body did not arrive in time")
+                    })??
             } else {
                 Bytes::new()
             };
@@ -179,16 +215,16 @@ async fn resource(
             Ok(answer) => answer,
             Err(failed) => {
                 tracing::error!(%failed, "a write panicked; answered 500");
-                return Err(ApiStatus::internal("the server failed to handle the request"));
+                return Err(ApiStatus::internal(
+                    "the server failed to handle the request",
+                ));
             }
         }
     } else {
         tokio::time::timeout(limit, work).await.map_err(late)?
     };
     drop(permit);
-    if pretty
-        && let Body::Full(Some(bytes)) = answer.body_mut()
-    {
+    if pretty && let Body::Full(Some(bytes)) = answer.body_mut() {
         let indented = respond::indent(bytes);
         *answer.body_mut() = indented.into();
     }

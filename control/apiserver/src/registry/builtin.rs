@@ -12,7 +12,13 @@ const GET: &[&str] = &["get"];
 const UPDATE: &[&str] = &["update"];
 
 const fn own(name: &'static str, verbs: &'static [&'static str]) -> Subresource {
-    Subresource { name, group: "", version: "", kind: "", verbs }
+    Subresource {
+        name,
+        group: "",
+        version: "",
+        kind: "",
+        verbs,
+    }
 }
 
 const fn other(
@@ -22,7 +28,13 @@ const fn other(
     kind: &'static str,
     verbs: &'static [&'static str],
 ) -> Subresource {
-    Subresource { name, group, version, kind, verbs }
+    Subresource {
+        name,
+        group,
+        version,
+        kind,
+        verbs,
+    }
 }
 
 const STATUS: Subresource = own("status", GET_WRITE);
@@ -145,7 +157,9 @@ const ROWS: &[Row] = &[
     row!("discovery.k8s.io", "EndpointSlice", "endpointslices", &[], true, &[], &[], 0),
 ];
 
-const VERBS_NO_DELETE_COLLECTION: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+const VERBS_NO_DELETE_COLLECTION: &[&str] = &[
+    "create", "delete", "get", "list", "patch", "update", "watch",
+];
 
 pub(super) fn rows() -> Vec<Resource> {
     ROWS.iter().map(resource).collect()

@@ -28,7 +28,8 @@ pub(super) fn server_user() -> UserInfo {
 
 pub(super) async fn run(api: &Arc<Api>, address: SocketAddr) -> Result<(), StartError> {
     for name in IMMORTAL {
-        let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}});
+        let namespace =
+            json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}});
         put(api, "", "namespaces", namespace).await?;
     }
     const RBAC: &str = "rbac.authorization.k8s.io";
@@ -42,28 +43,43 @@ pub(super) async fn run(api: &Arc<Api>, address: SocketAddr) -> Result<(), Start
 }
 
 fn row(api: &Api, group: &str, plural: &str) -> Result<Arc<Resource>, StartError> {
-    api.registry.built_in(group, plural).ok_or_else(|| StartError::Bootstrap {
-        what: format!("{plural}.{group}"),
-        source: ApiStatus::no_such_path(),
-    })
+    api.registry
+        .built_in(group, plural)
+        .ok_or_else(|| StartError::Bootstrap {
+            what: format!("{plural}.{group}"),
+            source: ApiStatus::no_such_path(),
+        })
 }
 
 fn failed(plural: &str, name: &str) -> impl Fn(ApiStatus) -> StartError {
     let what = format!("{plural} {name:?}");
-    move |source| StartError::Bootstrap { what: what.clone(), source }
+    move |source| StartError::Bootstrap {
+        what: what.clone(),
+        source,
+    }
 }
 
 /// Creates an object unless it is there.
 async fn put(api: &Arc<Api>, group: &str, plural: &str, value: Value) -> Result<(), StartError> {
     let resource = row(api, group, plural)?;
-    let (namespace, name) = (meta::namespace(&value).to_owned(), meta::name(&value).to_owned());
+    let (namespace, name) = (
+        meta::namespace(&value).to_owned(),
+        meta::name(&value).to_owned(),
+    );
     if api.store.get(&resource.key(&namespace, &name)).is_some() {
         return Ok(());
     }
-    create(api, &resource, &namespace, value).await.map_err(failed(plural, &name))
+    create(api, &resource, &namespace, value)
+        .await
+        .map_err(failed(plural, &name))
 }
 
-async fn create(api: &Arc<Api>, resource: &Arc<Resource>, namespace: &str, value: Value) -> Result<(), ApiStatus> {
+async fn create(
+    api: &Arc<Api>,
+    resource: &Arc<Resource>,
+    namespace: &str,
+    value: Value,
+) -> Result<(), ApiStatus> {
     let (value, _) = strategy::decode(resource, value)?;
     match create::store(api, &server_user(), resource, namespace, value, false).await {
         Err(taken) if taken.reason == "AlreadyExists" => Ok(()),
@@ -81,13 +97,27 @@ async fn replace(
     meta::metadata_mut(&mut value).remove("resourceVersion");
     let name = meta::name(&value).to_owned();
     let user = server_user();
-    let wish =
-        Change { user: &user, resource, namespace, name: &name, part: Part::Main, dry_run: false, trusted: false };
-    change::apply(api, &wish, |_| Ok(value.clone())).await.map(|_| ())
+    let wish = Change {
+        user: &user,
+        resource,
+        namespace,
+        name: &name,
+        part: Part::Main,
+        dry_run: false,
+        trusted: false,
+    };
+    change::apply(api, &wish, |_| Ok(value.clone()))
+        .await
+        .map(|_| ())
 }
 
 /// Creates a standard role or binding, or puts back what it lacks.
-async fn standard(api: &Arc<Api>, group: &str, plural: &str, wanted: Value) -> Result<(), StartError> {
+async fn standard(
+    api: &Arc<Api>,
+    group: &str,
+    plural: &str,
+    wanted: Value,
+) -> Result<(), StartError> {
     let resource = row(api, group, plural)?;
     let name = meta::name(&wanted).to_owned();
     let stored = api.find(group, plural, "", &name);
@@ -96,7 +126,15 @@ async fn standard(api: &Arc<Api>, group: &str, plural: &str, wanted: Value) -> R
         Reconciled::Create(value) => create(api, &resource, "", value).await,
         Reconciled::Update(value) => replace(api, &resource, "", value).await,
         Reconciled::Recreate(value) => {
-            let removed = delete::remove(api, &server_user(), &resource, "", &name, &DeleteOptions::default()).await;
+            let removed = delete::remove(
+                api,
+                &server_user(),
+                &resource,
+                "",
+                &name,
+                &DeleteOptions::default(),
+            )
+            .await;
             match removed {
                 Ok(_) => create(api, &resource, "", value).await,
                 Err(error) => Err(error),
@@ -109,7 +147,11 @@ async fn standard(api: &Arc<Api>, group: &str, plural: &str, wanted: Value) -> R
 /// The Service by which pods reach the API, and the Endpoints and EndpointSlice that point to this server.
 async fn kubernetes_service(api: &Arc<Api>, address: SocketAddr) -> Result<(), StartError> {
     let advertise = api.config.advertise;
-    let port = if advertise.port() == 0 { address.port() } else { advertise.port() };
+    let port = if advertise.port() == 0 {
+        address.port()
+    } else {
+        advertise.port()
+    };
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     let metadata = json!({"name": "kubernetes", "namespace": "default", "labels": labels});
     put(
@@ -145,19 +187,39 @@ async fn kubernetes_service(api: &Arc<Api>, address: SocketAddr) -> Result<(), S
         "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
         "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     });
-    mend(api, "discovery.k8s.io", "endpointslices", slice, &["endpoints", "ports"]).await
+    mend(
+        api,
+        "discovery.k8s.io",
+        "endpointslices",
+        slice,
+        &["endpoints", "ports"],
+    )
+    .await
 }
 
 /// Creates an object, or sets these fields of the one that is there.
-async fn mend(api: &Arc<Api>, group: &str, plural: &str, wanted: Value, fields: &[&str]) -> Result<(), StartError> {
+async fn mend(
+    api: &Arc<Api>,
+    group: &str,
+    plural: &str,
+    wanted: Value,
+    fields: &[&str],
+) -> Result<(), StartError> {
     let resource = row(api, group, plural)?;
-    let (namespace, name) = (meta::namespace(&wanted).to_owned(), meta::name(&wanted).to_owned());
+    let (namespace, name) = (
+        meta::namespace(&wanted).to_owned(),
+        meta::name(&wanted).to_owned(),
+    );
     let Ok(mut stored) = api.object(&resource, &namespace, &name) else {
-        return create(api, &resource, &namespace, wanted).await.map_err(failed(plural, &name));
+        return create(api, &resource, &namespace, wanted)
+            .await
+            .map_err(failed(plural, &name));
     };
     for field in fields {
         meta::root_mut(&mut stored).insert((*field).to_owned(), wanted[*field].clone());
     }
     // An unchanged object is not written.
-    replace(api, &resource, &namespace, stored).await.map_err(failed(plural, &name))
+    replace(api, &resource, &namespace, stored)
+        .await
+        .map_err(failed(plural, &name))
 }

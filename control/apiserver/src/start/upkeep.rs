@@ -35,8 +35,12 @@ pub(super) async fn run(api: Arc<Api>, mut shutdown: Shutdown) {
 }
 
 async fn sweep_events(api: &Arc<Api>, now: Timestamp) {
-    let Some(resource) = api.registry.built_in("", "events") else { return };
-    let Ok(page) = api.store.list(&resource.prefix, None, 0, None).await else { return };
+    let Some(resource) = api.registry.built_in("", "events") else {
+        return;
+    };
+    let Ok(page) = api.store.list(&resource.prefix, None, 0, None).await else {
+        return;
+    };
     let mut aged: Vec<(Timestamp, _)> = page
         .entries
         .into_iter()
@@ -52,16 +56,23 @@ async fn sweep_events(api: &Arc<Api>, now: Timestamp) {
             break;
         }
         // A conflict is an event that was just seen again: it stays.
-        let _ = api.store_delete(&resource, &entry.key, entry.mod_revision).await;
+        let _ = api
+            .store_delete(&resource, &entry.key, entry.mod_revision)
+            .await;
     }
 }
 
 /// When an event happened last.
 fn last_seen(event: &Value) -> Option<Timestamp> {
-    ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
-        .iter()
-        .filter_map(|pointer| event.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok())
-        .max()
+    [
+        "/series/lastObservedTime",
+        "/lastTimestamp",
+        "/eventTime",
+        "/metadata/creationTimestamp",
+    ]
+    .iter()
+    .filter_map(|pointer| event.pointer(pointer)?.as_str()?.parse::<Timestamp>().ok())
+    .max()
 }
 
 /// Writes the gathered rules of aggregated roles back, for those who read them. Decisions do not wait for it.
@@ -70,7 +81,12 @@ async fn aggregate(api: &Arc<Api>) {
     if outdated.is_empty() {
         return;
     }
-    let Some(resource) = api.registry.built_in("rbac.authorization.k8s.io", "clusterroles") else { return };
+    let Some(resource) = api
+        .registry
+        .built_in("rbac.authorization.k8s.io", "clusterroles")
+    else {
+        return;
+    };
     let user = super::bootstrap::server_user();
     for (name, rules) in outdated {
         let wish = Change {
@@ -102,7 +118,10 @@ mod tests {
     fn events_age_from_when_they_were_last_seen() {
         let event = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "lastTimestamp": "2026-01-01T02:00:00Z",
             "eventTime": null});
-        assert_eq!(last_seen(&event), Some("2026-01-01T02:00:00Z".parse().unwrap()));
+        assert_eq!(
+            last_seen(&event),
+            Some("2026-01-01T02:00:00Z".parse().unwrap())
+        );
         assert_eq!(last_seen(&json!({})), None);
     }
 }

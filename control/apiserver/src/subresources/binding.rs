@@ -27,10 +27,15 @@ pub(crate) async fn create(
 ) -> Result<Answer, ApiStatus> {
     negotiate::require_json(&call.parts.headers)?;
     let options = WriteOptions::from_query(&call.query, "CreateOptions")?;
-    let binding: Value = serde_json::from_slice(body)
-        .map_err(|e| ApiStatus::bad_request(format!("the object provided is unrecognized (must be of type Binding): {e}")))?;
+    let binding: Value = serde_json::from_slice(body).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "the object provided is unrecognized (must be of type Binding): {e}"
+        ))
+    })?;
     if !binding.is_object() {
-        return Err(ApiStatus::bad_request("the object provided is unrecognized (must be of type Binding)"));
+        return Err(ApiStatus::bad_request(
+            "the object provided is unrecognized (must be of type Binding)",
+        ));
     }
     let wish = change::Change {
         user: &call.user,
@@ -41,7 +46,10 @@ pub(crate) async fn create(
         dry_run: options.dry_run,
         trusted: true,
     };
-    change::apply(api, &wish, |pod| bind(resource, pod, &binding, Timestamp::now())).await?;
+    change::apply(api, &wish, |pod| {
+        bind(resource, pod, &binding, Timestamp::now())
+    })
+    .await?;
     Ok(respond::json(
         201,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
@@ -49,13 +57,27 @@ pub(crate) async fn create(
 }
 
 /// The pod on the node that the binding names. Pure.
-fn bind(resource: &Resource, pod: &Value, binding: &Value, now: Timestamp) -> Result<Value, ApiStatus> {
+fn bind(
+    resource: &Resource,
+    pod: &Value,
+    binding: &Value,
+    now: Timestamp,
+) -> Result<Value, ApiStatus> {
     let name = meta::name(pod);
-    let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| {
+        binding
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let mut errors = ErrorList::new();
     let target = Path::new("target");
     if !matches!(text("/target/kind"), "" | "Node") {
-        errors.push(FieldError::not_supported(target.child("kind"), text("/target/kind"), &["Node", "<empty>"]));
+        errors.push(FieldError::not_supported(
+            target.child("kind"),
+            text("/target/kind"),
+            &["Node", "<empty>"],
+        ));
     }
     let node = text("/target/name");
     if node.is_empty() {
@@ -64,25 +86,48 @@ fn bind(resource: &Resource, pod: &Value, binding: &Value, now: Timestamp) -> Re
     if !errors.is_empty() {
         return Err(ApiStatus::invalid("", "Binding", name, &errors));
     }
-    let conflict = |why: String| Err(ApiStatus::conflict(&resource.group, "pods/binding", name, &why));
+    let conflict = |why: String| {
+        Err(ApiStatus::conflict(
+            &resource.group,
+            "pods/binding",
+            name,
+            &why,
+        ))
+    };
     let uid = meta::uid(binding);
     if !uid.is_empty() && uid != meta::uid(pod) {
-        return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(pod)));
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(pod)
+        ));
     }
     if meta::is_deleting(pod) {
-        return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
+        return conflict(format!(
+            "pod {name} is being deleted, cannot be assigned to a host"
+        ));
     }
-    let present = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+    let present = pod
+        .pointer("/spec/nodeName")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if !present.is_empty() {
-        return conflict(format!("pod {name} is already assigned to node {present:?}"));
+        return conflict(format!(
+            "pod {name} is already assigned to node {present:?}"
+        ));
     }
-    let gated = pod.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
+    let gated = pod
+        .pointer("/spec/schedulingGates")
+        .and_then(Value::as_array)
+        .is_some_and(|g| !g.is_empty());
     if gated {
         return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
     let mut new = pod.clone();
     for field in ["annotations", "labels"] {
-        if let Some(entries) = binding.pointer(&format!("/metadata/{field}")).and_then(Value::as_object) {
+        if let Some(entries) = binding
+            .pointer(&format!("/metadata/{field}"))
+            .and_then(Value::as_object)
+        {
             let into = meta::child_mut(meta::metadata_mut(&mut new), field);
             for (key, value) in entries.iter().filter(|(_, v)| v.is_string()) {
                 into.insert(key.clone(), value.clone());

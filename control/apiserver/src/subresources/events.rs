@@ -24,7 +24,11 @@ pub(crate) fn from_core(event: &mut Value) {
     rename(event, "events.k8s.io/v1", |names| names);
 }
 
-fn rename(event: &mut Value, api_version: &str, order: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str)) {
+fn rename(
+    event: &mut Value,
+    api_version: &str,
+    order: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) {
     let root = meta::root_mut(event);
     root.insert("apiVersion".into(), api_version.into());
     for names in NAMES {

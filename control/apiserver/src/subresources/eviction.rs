@@ -24,16 +24,33 @@ pub(crate) async fn create(
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
     negotiate::require_json(&call.parts.headers)?;
-    let eviction: Value = serde_json::from_slice(body)
-        .map_err(|e| ApiStatus::bad_request(format!("the object provided is unrecognized (must be of type Eviction): {e}")))?;
+    let eviction: Value = serde_json::from_slice(body).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "the object provided is unrecognized (must be of type Eviction): {e}"
+        ))
+    })?;
     let named = meta::name(&eviction);
     if !named.is_empty() && named != wanted.name {
-        return Err(ApiStatus::bad_request(format!("name in URL does not match name in Eviction object: {named}")));
+        return Err(ApiStatus::bad_request(format!(
+            "name in URL does not match name in Eviction object: {named}"
+        )));
     }
-    let options = eviction.get("deleteOptions").filter(|o| !o.is_null()).map(Value::to_string).unwrap_or_default();
+    let options = eviction
+        .get("deleteOptions")
+        .filter(|o| !o.is_null())
+        .map(Value::to_string)
+        .unwrap_or_default();
     let mut options = DeleteOptions::read(&Query::default(), options.as_bytes())?;
     options.dry_run |= call.query.flag("dryRun");
-    delete::remove(api, &call.user, resource, &wanted.namespace, &wanted.name, &options).await?;
+    delete::remove(
+        api,
+        &call.user,
+        resource,
+        &wanted.namespace,
+        &wanted.name,
+        &options,
+    )
+    .await?;
     Ok(respond::json(
         201,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),

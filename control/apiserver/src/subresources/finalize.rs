@@ -37,7 +37,10 @@ pub(crate) async fn finalize(
     };
     let written = change::apply(api, &wish, |old| {
         let mut new = old.clone();
-        let finalizers = given.pointer("/spec/finalizers").cloned().unwrap_or_else(|| json!([]));
+        let finalizers = given
+            .pointer("/spec/finalizers")
+            .cloned()
+            .unwrap_or_else(|| json!([]));
         meta::child_mut(meta::root_mut(&mut new), "spec").insert("finalizers".into(), finalizers);
         // Name, uid and version as the caller has them, so that an old view of the namespace is refused.
         for field in ["name", "uid", "resourceVersion"] {

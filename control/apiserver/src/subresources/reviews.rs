@@ -33,7 +33,9 @@ pub(crate) fn create(
         "SelfSubjectReview" => json!({"userInfo": call.user}),
         "SelfSubjectAccessReview" => access(api, &call.user, &review, None)?,
         "SubjectAccessReview" => access(api, &subject(&review)?, &review, None)?,
-        "LocalSubjectAccessReview" => access(api, &subject(&review)?, &review, Some(&wanted.namespace))?,
+        "LocalSubjectAccessReview" => {
+            access(api, &subject(&review)?, &review, Some(&wanted.namespace))?
+        }
         "SelfSubjectRulesReview" => rules(api, &call.user, &review)?,
         _ => return Err(ApiStatus::no_such_path()),
     };
@@ -44,62 +46,109 @@ pub(crate) fn create(
 }
 
 fn token(api: &Api, review: &Value) -> Result<Value, ApiStatus> {
-    let token = review.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
+    let token = review
+        .pointer("/spec/token")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if token.is_empty() {
-        return Err(ApiStatus::bad_request("token is required for TokenReview in authentication"));
+        return Err(ApiStatus::bad_request(
+            "token is required for TokenReview in authentication",
+        ));
     }
     let audiences = strings(review.pointer("/spec/audiences"));
-    Ok(match api.authenticator.review(token, &audiences, Timestamp::now()) {
-        Ok(verified) => {
-            let mut status = json!({"authenticated": true, "user": verified.user});
-            if !audiences.is_empty() {
-                status["audiences"] = verified.audiences.into();
+    Ok(
+        match api
+            .authenticator
+            .review(token, &audiences, Timestamp::now())
+        {
+            Ok(verified) => {
+                let mut status = json!({"authenticated": true, "user": verified.user});
+                if !audiences.is_empty() {
+                    status["audiences"] = verified.audiences.into();
+                }
+                status
             }
-            status
-        }
-        Err(error) => json!({"authenticated": false, "user": {}, "error": error.to_string()}),
-    })
+            Err(error) => json!({"authenticated": false, "user": {}, "error": error.to_string()}),
+        },
+    )
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The user that a review is about.
 fn subject(review: &Value) -> Result<UserInfo, ApiStatus> {
-    let text = |field: &str| review.pointer(&format!("/spec/{field}")).and_then(Value::as_str).unwrap_or_default();
+    let text = |field: &str| {
+        review
+            .pointer(&format!("/spec/{field}"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let groups = strings(review.pointer("/spec/groups"));
     if text("user").is_empty() && groups.is_empty() {
-        return Err(invalid(review, "at least one of user or group must be specified"));
+        return Err(invalid(
+            review,
+            "at least one of user or group must be specified",
+        ));
     }
     let mut user = UserInfo::new(text("user"), groups);
     text("uid").clone_into(&mut user.uid);
     if let Some(extra) = review.pointer("/spec/extra").and_then(Value::as_object) {
-        user.extra = extra.iter().map(|(k, v)| (k.clone(), strings(Some(v)))).collect::<BTreeMap<_, _>>();
+        user.extra = extra
+            .iter()
+            .map(|(k, v)| (k.clone(), strings(Some(v))))
+            .collect::<BTreeMap<_, _>>();
     }
     Ok(user)
 }
 
 fn invalid(review: &Value, why: &str) -> ApiStatus {
     use minicloud_api::field::{FieldError, Path};
-    let kind = review.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let kind = review
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let error = FieldError::invalid(Path::new("spec"), "", why);
     ApiStatus::invalid("authorization.k8s.io", kind, "", &vec![error].into())
 }
 
-fn access(api: &Api, user: &UserInfo, review: &Value, local: Option<&str>) -> Result<Value, ApiStatus> {
-    let resource = review.pointer("/spec/resourceAttributes").filter(|v| v.is_object());
-    let path = review.pointer("/spec/nonResourceAttributes").filter(|v| v.is_object());
+fn access(
+    api: &Api,
+    user: &UserInfo,
+    review: &Value,
+    local: Option<&str>,
+) -> Result<Value, ApiStatus> {
+    let resource = review
+        .pointer("/spec/resourceAttributes")
+        .filter(|v| v.is_object());
+    let path = review
+        .pointer("/spec/nonResourceAttributes")
+        .filter(|v| v.is_object());
     let (of, is_resource) = match (resource, path) {
         (Some(resource), None) => (resource, true),
         (None, Some(path)) if local.is_none() => (path, false),
-        _ => return Err(invalid(review, "exactly one of nonResourceAttributes or resourceAttributes must be specified")),
+        _ => {
+            return Err(invalid(
+                review,
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+            ));
+        }
     };
     let text = |field: &str| of.get(field).and_then(Value::as_str).unwrap_or_default();
     if let Some(namespace) = local
         && (text("namespace") != namespace)
     {
-        return Err(invalid(review, "spec.resourceAttributes.namespace must match metadata.namespace"));
+        return Err(invalid(
+            review,
+            "spec.resourceAttributes.namespace must match metadata.namespace",
+        ));
     }
     let attributes = if is_resource {
         Attributes {
@@ -121,7 +170,10 @@ fn access(api: &Api, user: &UserInfo, review: &Value, local: Option<&str>) -> Re
 }
 
 fn rules(api: &Api, user: &UserInfo, review: &Value) -> Result<Value, ApiStatus> {
-    let namespace = review.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or_default();
+    let namespace = review
+        .pointer("/spec/namespace")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if namespace.is_empty() {
         return Err(ApiStatus::bad_request("no namespace on request"));
     }

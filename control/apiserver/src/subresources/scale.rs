@@ -31,8 +31,11 @@ pub(crate) async fn serve(
         let object = api.object(resource, &wanted.namespace, &wanted.name)?;
         return Ok(respond::json(200, &scale_of(resource, &object)));
     }
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|e| ApiStatus::bad_request(format!("the object provided is unrecognized (must be of type Scale): {e}")))?;
+    let value: Value = serde_json::from_slice(body).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "the object provided is unrecognized (must be of type Scale): {e}"
+        ))
+    })?;
     let options = WriteOptions::from_query(&call.query, "UpdateOptions")?;
     let patch = match wanted.verb {
         Verb::Patch => Some(negotiate::patch_type(&call.parts.headers, false)?),
@@ -76,7 +79,12 @@ fn patched(kind: PatchType, scale: &Value, patch: &Value) -> Result<Value, ApiSt
 fn scaled(resource: &Resource, old: &Value, scale: &Value) -> Result<Value, ApiStatus> {
     let name = meta::name(old);
     let refuse = |error: FieldError| {
-        Err(ApiStatus::invalid("autoscaling", "Scale", name, &ErrorList::from(vec![error])))
+        Err(ApiStatus::invalid(
+            "autoscaling",
+            "Scale",
+            name,
+            &ErrorList::from(vec![error]),
+        ))
     };
     if !meta::name(scale).is_empty() && meta::name(scale) != name {
         return Err(ApiStatus::bad_request(format!(
@@ -89,17 +97,29 @@ fn scaled(resource: &Resource, old: &Value, scale: &Value) -> Result<Value, ApiS
         None | Some(Value::Null) => 0,
         Some(replicas) => match replicas.as_i64() {
             Some(replicas) if i32::try_from(replicas).is_ok() => replicas,
-            _ => return Err(ApiStatus::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas must be a 32-bit whole number")),
+            _ => {
+                return Err(ApiStatus::bad_request(
+                    "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas must be a 32-bit whole number",
+                ));
+            }
         },
     };
     if replicas < 0 {
-        return refuse(FieldError::invalid(path, replicas, "must be greater than or equal to 0"));
+        return refuse(FieldError::invalid(
+            path,
+            replicas,
+            "must be greater than or equal to 0",
+        ));
     }
     let mut new = old.clone();
     match resource.custom().and_then(|c| c.version.scale.as_ref()) {
-        Some(paths) => paths.spec_replicas.set(&mut new, replicas.into()).map_err(ApiStatus::internal)?,
+        Some(paths) => paths
+            .spec_replicas
+            .set(&mut new, replicas.into())
+            .map_err(ApiStatus::internal)?,
         None => {
-            meta::child_mut(meta::root_mut(&mut new), "spec").insert("replicas".into(), replicas.into());
+            meta::child_mut(meta::root_mut(&mut new), "spec")
+                .insert("replicas".into(), replicas.into());
         }
     }
     // The version of the Scale is that of the object; without one the write goes to the newest.
@@ -115,7 +135,13 @@ fn scaled(resource: &Resource, old: &Value, scale: &Value) -> Result<Value, ApiS
 
 fn scale_of(resource: &Resource, object: &Value) -> Value {
     let mut metadata = serde_json::Map::new();
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
         if let Some(value) = object.pointer(&format!("/metadata/{field}")) {
             metadata.insert(field.into(), value.clone());
         }
@@ -125,12 +151,21 @@ fn scale_of(resource: &Resource, object: &Value) -> Value {
         Some(paths) => (
             integer(paths.spec_replicas.get(object)),
             integer(paths.status_replicas.get(object)),
-            paths.label_selector.as_ref().and_then(|p| p.get(object)).and_then(Value::as_str).unwrap_or_default().to_owned(),
+            paths
+                .label_selector
+                .as_ref()
+                .and_then(|p| p.get(object))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
         ),
         None => (
             integer(object.pointer("/spec/replicas")),
             integer(object.pointer("/status/replicas")),
-            object.pointer("/spec/selector").and_then(|s| LabelSelector::from_value(s).ok()).map_or_else(String::new, |s| text(&s)),
+            object
+                .pointer("/spec/selector")
+                .and_then(|s| LabelSelector::from_value(s).ok())
+                .map_or_else(String::new, |s| text(&s)),
         ),
     };
     let mut scale_status = json!({"replicas": status});
@@ -179,11 +214,18 @@ mod tests {
             "status": {"replicas": 1},
         });
         let scale = scale_of(&deployments, &object);
-        assert_eq!(scale["status"], json!({"replicas": 1, "selector": "app=w,b notin (1,2)"}));
+        assert_eq!(
+            scale["status"],
+            json!({"replicas": 1, "selector": "app=w,b notin (1,2)"})
+        );
         assert!(scale["metadata"].get("labels").is_none());
         let new = scaled(&deployments, &object, &json!({"spec": {"replicas": 7}})).unwrap();
         assert_eq!(new["spec"]["replicas"], 7);
-        for bad in [json!({"spec": {"replicas": -1}}), json!({"spec": {"replicas": "x"}}), json!({"metadata": {"name": "other"}})] {
+        for bad in [
+            json!({"spec": {"replicas": -1}}),
+            json!({"spec": {"replicas": "x"}}),
+            json!({"metadata": {"name": "other"}}),
+        ] {
             assert!(scaled(&deployments, &object, &bad).is_err(), "{bad}");
         }
     }

@@ -52,13 +52,24 @@ pub(crate) async fn serve(
     }
     let pod = api.object(resource, &wanted.namespace, &wanted.name)?;
     let target = target(&pod, wanted, &call.query)?;
-    let node_name = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+    let node_name = pod
+        .pointer("/spec/nodeName")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if node_name.is_empty() {
-        return Err(ApiStatus::bad_request(format!("pod {} does not have a host assigned", wanted.name)));
+        return Err(ApiStatus::bad_request(format!(
+            "pod {} does not have a host assigned",
+            wanted.name
+        )));
     }
-    let node = api.find("", "nodes", "", node_name).ok_or_else(|| ApiStatus::not_found("", "nodes", node_name))?;
-    let (address, port) = endpoint(&node)
-        .ok_or_else(|| ApiStatus::internal(format!("node {node_name:?} has no address yet; its agent reports one when it runs")))?;
+    let node = api
+        .find("", "nodes", "", node_name)
+        .ok_or_else(|| ApiStatus::not_found("", "nodes", node_name))?;
+    let (address, port) = endpoint(&node).ok_or_else(|| {
+        ApiStatus::internal(format!(
+            "node {node_name:?} has no address yet; its agent reports one when it runs"
+        ))
+    })?;
     let upgrade = call.parts.headers.contains_key(UPGRADE);
     if !upgrade && wanted.subresource != "log" {
         return Err(ApiStatus::bad_request("Upgrade request required"));
@@ -73,7 +84,9 @@ pub(crate) async fn serve(
     });
     let mut request = Request::new(Empty::<bytes::Bytes>::new());
     call.parts.method.clone_into(request.method_mut());
-    *request.uri_mut() = target.parse().map_err(|_| ApiStatus::bad_request("the request cannot be passed on to the node"))?;
+    *request.uri_mut() = target
+        .parse()
+        .map_err(|_| ApiStatus::bad_request("the request cannot be passed on to the node"))?;
     *request.headers_mut() = passed_on(&call.parts.headers, upgrade);
     if let Ok(host) = format!("{node_name}:{port}").parse() {
         request.headers_mut().insert(HOST, host);
@@ -89,7 +102,12 @@ pub(crate) async fn serve(
 }
 
 /// Joins the client's connection and the agent's once both have switched protocols.
-fn join(call: &mut Call, mut answer: Response<Incoming>, permit: Option<OwnedSemaphorePermit>, api: &Api) -> Answer {
+fn join(
+    call: &mut Call,
+    mut answer: Response<Incoming>,
+    permit: Option<OwnedSemaphorePermit>,
+    api: &Api,
+) -> Answer {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.extensions = std::mem::take(&mut call.parts.extensions);
     let client = hyper::upgrade::on(Request::from_parts(parts, ()));
@@ -136,11 +154,23 @@ fn pass_back(answer: Response<Incoming>, permit: Option<OwnedSemaphorePermit>) -
     passed
 }
 
-type Connection = hyper::client::conn::http1::Connection<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>, Empty<bytes::Bytes>>;
+type Connection = hyper::client::conn::http1::Connection<
+    TokioIo<tokio_rustls::client::TlsStream<TcpStream>>,
+    Empty<bytes::Bytes>,
+>;
 type Sender = hyper::client::conn::http1::SendRequest<Empty<bytes::Bytes>>;
 
-async fn connect(api: &Api, node: &str, address: &str, port: u16) -> Result<(Sender, Connection), BodyError> {
-    let tls = api.config.agent_tls.clone().ok_or("this server has no client certificate for node agents")?;
+async fn connect(
+    api: &Api,
+    node: &str,
+    address: &str,
+    port: u16,
+) -> Result<(Sender, Connection), BodyError> {
+    let tls = api
+        .config
+        .agent_tls
+        .clone()
+        .ok_or("this server has no client certificate for node agents")?;
     let dial = async {
         let stream = TcpStream::connect((address, port)).await?;
         stream.set_nodelay(true)?;
@@ -148,7 +178,9 @@ async fn connect(api: &Api, node: &str, address: &str, port: u16) -> Result<(Sen
         let stream = TlsConnector::from(tls).connect(name, stream).await?;
         Ok::<_, BodyError>(hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?)
     };
-    tokio::time::timeout(CONNECT_TIMEOUT, dial).await.map_err(|_| format!("dial tcp {address}:{port}: i/o timeout"))?
+    tokio::time::timeout(CONNECT_TIMEOUT, dial)
+        .await
+        .map_err(|_| format!("dial tcp {address}:{port}: i/o timeout"))?
 }
 
 /// Hop-by-hop headers and credentials stay here; those of an upgrade go along.
@@ -157,7 +189,11 @@ fn passed_on(headers: &HeaderMap, upgrade: bool) -> HeaderMap {
     for (name, value) in headers {
         let goes = match name.as_str() {
             "connection" | "upgrade" => upgrade,
-            name => name.starts_with("sec-websocket-") || name == "x-stream-protocol-version" || name == "accept",
+            name => {
+                name.starts_with("sec-websocket-")
+                    || name == "x-stream-protocol-version"
+                    || name == "accept"
+            }
         };
         if goes {
             out.append(HeaderName::clone(name), value.clone());
@@ -179,7 +215,9 @@ fn endpoint(node: &Value) -> Option<(String, u16)> {
             .and_then(|a| a.get("address")?.as_str())
             .map(str::to_owned)
     };
-    let address = of("InternalIP").or_else(|| of("ExternalIP")).or_else(|| of("Hostname"))?;
+    let address = of("InternalIP")
+        .or_else(|| of("ExternalIP"))
+        .or_else(|| of("Hostname"))?;
     let port = node
         .pointer("/status/daemonEndpoints/kubeletEndpoint/Port")
         .and_then(Value::as_u64)
@@ -201,11 +239,23 @@ fn target(pod: &Value, wanted: &ResourceRequest, query: &Query) -> Result<String
     let (namespace, name) = (&wanted.namespace, &wanted.name);
     let path = match wanted.subresource.as_str() {
         "log" => {
-            for field in ["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"] {
+            for field in [
+                "follow",
+                "previous",
+                "sinceSeconds",
+                "sinceTime",
+                "timestamps",
+                "tailLines",
+                "limitBytes",
+                "stream",
+            ] {
                 copy(field, field);
             }
             log_options(query)?;
-            format!("/containerLogs/{namespace}/{name}/{}", container(pod, query)?)
+            format!(
+                "/containerLogs/{namespace}/{name}/{}",
+                container(pod, query)?
+            )
         }
         "portforward" => {
             copy("ports", "port");
@@ -213,7 +263,12 @@ fn target(pod: &Value, wanted: &ResourceRequest, query: &Query) -> Result<String
         }
         kind => {
             copy("command", "command");
-            for (from, to) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+            for (from, to) in [
+                ("stdin", "input"),
+                ("stdout", "output"),
+                ("stderr", "error"),
+                ("tty", "tty"),
+            ] {
                 if query.flag(from) {
                     parameters.push(format!("{to}=1"));
                 }
@@ -221,7 +276,11 @@ fn target(pod: &Value, wanted: &ResourceRequest, query: &Query) -> Result<String
             format!("/{kind}/{namespace}/{name}/{}", container(pod, query)?)
         }
     };
-    Ok(if parameters.is_empty() { path } else { format!("{path}?{}", parameters.join("&")) })
+    Ok(if parameters.is_empty() {
+        path
+    } else {
+        format!("{path}?{}", parameters.join("&"))
+    })
 }
 
 fn log_options(query: &Query) -> Result<(), ApiStatus> {
@@ -229,43 +288,76 @@ fn log_options(query: &Query) -> Result<(), ApiStatus> {
     let mut errors = Vec::new();
     for (field, least) in [("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1)] {
         if query.integer(field)?.is_some_and(|v| v < least) {
-            let why = if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
-            errors.push(FieldError::invalid(Path::new(field), query.get(field).unwrap_or_default(), why));
+            let why = if least == 0 {
+                "must be greater than or equal to 0"
+            } else {
+                "must be greater than 0"
+            };
+            errors.push(FieldError::invalid(
+                Path::new(field),
+                query.get(field).unwrap_or_default(),
+                why,
+            ));
         }
     }
     if query.non_empty("sinceSeconds").is_some() && query.non_empty("sinceTime").is_some() {
-        errors.push(FieldError::forbidden(Path::root(), "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        errors.push(FieldError::forbidden(
+            Path::root(),
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ));
     }
-    if errors.is_empty() { Ok(()) } else { Err(ApiStatus::invalid("", "PodLogOptions", "", &errors.into())) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiStatus::invalid("", "PodLogOptions", "", &errors.into()))
+    }
 }
 
 /// The container that is meant: the one named, the default one, or the only one.
 fn container(pod: &Value, query: &Query) -> Result<String, ApiStatus> {
     let names = |list: &str| -> Vec<String> {
-        let containers = pod.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
-        containers.into_iter().flatten().filter_map(|c| c.get("name")?.as_str()).map(str::to_owned).collect()
+        let containers = pod
+            .pointer(&format!("/spec/{list}"))
+            .and_then(Value::as_array);
+        containers
+            .into_iter()
+            .flatten()
+            .filter_map(|c| c.get("name")?.as_str())
+            .map(str::to_owned)
+            .collect()
     };
     let main = names("containers");
     let init = names("initContainers");
     let name = meta::name(pod);
     if let Some(wanted) = query.non_empty("container") {
-        let known = main.iter().chain(&init).any(|c| c == wanted) || names("ephemeralContainers").iter().any(|c| c == wanted);
+        let known = main.iter().chain(&init).any(|c| c == wanted)
+            || names("ephemeralContainers").iter().any(|c| c == wanted);
         return if known {
             Ok(wanted.to_owned())
         } else {
-            Err(ApiStatus::bad_request(format!("container {wanted} is not valid for pod {name}")))
+            Err(ApiStatus::bad_request(format!(
+                "container {wanted} is not valid for pod {name}"
+            )))
         };
     }
-    let default = meta::annotation(pod, "kubectl.kubernetes.io/default-container").filter(|c| main.iter().any(|m| m == c));
+    let default = meta::annotation(pod, "kubectl.kubernetes.io/default-container")
+        .filter(|c| main.iter().any(|m| m == c));
     match (default, main.as_slice()) {
         (Some(default), _) => Ok(default.to_owned()),
         (None, [only]) => Ok(only.clone()),
-        (None, []) => Err(ApiStatus::bad_request(format!("pod {name} has no containers"))),
+        (None, []) => Err(ApiStatus::bad_request(format!(
+            "pod {name} has no containers"
+        ))),
         (None, many) => {
-            let mut text =
-                format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
+            let mut text = format!(
+                "a container name must be specified for pod {name}, choose one of: [{}]",
+                many.join(" ")
+            );
             if !init.is_empty() {
-                text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
+                text.push_str(&format!(
+                    " or one of the init containers: [{}]",
+                    init.join(" ")
+                ));
             }
             Err(ApiStatus::bad_request(text))
         }
@@ -293,14 +385,25 @@ mod tests {
                 rest: String::new(),
             };
             let got = target(&pod, &wanted, &Query::parse(query)).map_err(|e| e.code);
-            assert_eq!(got.as_deref().map_err(|e| *e), expect, "{subresource} {query}");
+            assert_eq!(
+                got.as_deref().map_err(|e| *e),
+                expect,
+                "{subresource} {query}"
+            );
         };
-        check("log", "container=a&follow=true&tailLines=5", Ok("/containerLogs/n/p/a?follow=true&tailLines=5"));
+        check(
+            "log",
+            "container=a&follow=true&tailLines=5",
+            Ok("/containerLogs/n/p/a?follow=true&tailLines=5"),
+        );
         check("log", "", Err(400));
         check("log", "container=zz", Err(400));
         check("log", "container=a&tailLines=-1", Err(422));
-        check("exec", "container=b&command=sh&command=-c&command=a%20b&stdin=1&stdout=true&tty=false",
-            Ok("/exec/n/p/b?command=sh&command=%2Dc&command=a%20b&input=1&output=1"));
+        check(
+            "exec",
+            "container=b&command=sh&command=-c&command=a%20b&stdin=1&stdout=true&tty=false",
+            Ok("/exec/n/p/b?command=sh&command=%2Dc&command=a%20b&input=1&output=1"),
+        );
         check("portforward", "ports=80", Ok("/portForward/n/p?port=80"));
         check("portforward", "", Ok("/portForward/n/p"));
     }
@@ -310,7 +413,10 @@ mod tests {
         let node = json!({"status": {"addresses": [{"type": "Hostname", "address": "h"}, {"type": "InternalIP", "address": "10.0.0.1"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 1234}}}});
         assert_eq!(endpoint(&node), Some(("10.0.0.1".into(), 1234)));
-        assert_eq!(endpoint(&json!({"status": {"addresses": [{"type": "Hostname", "address": "h"}]}})), Some(("h".into(), 10250)));
+        assert_eq!(
+            endpoint(&json!({"status": {"addresses": [{"type": "Hostname", "address": "h"}]}})),
+            Some(("h".into(), 10250))
+        );
         assert_eq!(endpoint(&json!({})), None);
     }
 }

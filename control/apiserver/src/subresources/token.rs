@@ -24,8 +24,11 @@ pub(crate) fn create(
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
     negotiate::require_json(&call.parts.headers)?;
-    let request: Value = serde_json::from_slice(body)
-        .map_err(|e| ApiStatus::bad_request(format!("the object provided is unrecognized (must be of type TokenRequest): {e}")))?;
+    let request: Value = serde_json::from_slice(body).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "the object provided is unrecognized (must be of type TokenRequest): {e}"
+        ))
+    })?;
     let account = api.object(resource, &wanted.namespace, &wanted.name)?;
     admission::restrict(
         api,
@@ -47,6 +50,9 @@ pub(crate) fn create(
         BoundKind::Secret => api.find("", "secrets", namespace, name),
         BoundKind::Node => api.find("", "nodes", "", name),
     };
-    let answer = api.config.tokens.request(&account, &request, &find, Timestamp::now())?;
+    let answer = api
+        .config
+        .tokens
+        .request(&account, &request, &find, Timestamp::now())?;
     Ok(respond::json(201, &answer))
 }

@@ -32,7 +32,11 @@ pub(crate) struct Change<'a> {
 
 /// Changes one object: `make` gives the wished object for the present one, decoded. It is called again when another writer
 /// was faster, unless the wished object names the version that it is based on.
-pub(crate) async fn apply<F>(api: &Arc<Api>, change: &Change<'_>, mut make: F) -> Result<Written, ApiStatus>
+pub(crate) async fn apply<F>(
+    api: &Arc<Api>,
+    change: &Change<'_>,
+    mut make: F,
+) -> Result<Written, ApiStatus>
 where
     F: FnMut(&Value) -> Result<Value, ApiStatus> + Send,
 {
@@ -48,7 +52,15 @@ where
         fit(change, &mut new, &old)?;
         strategy::default(resource, &mut new);
         if !change.trusted {
-            admission::update(api, change.user, resource, change.namespace, &mut new, &old, change.part)?;
+            admission::update(
+                api,
+                change.user,
+                resource,
+                change.namespace,
+                &mut new,
+                &old,
+                change.part,
+            )?;
         }
         if !change.trusted {
             strategy::prepare_update(resource, &mut new, &old, change.part);
@@ -57,23 +69,45 @@ where
         keep_system_fields(&mut new, &old);
         let errors = strategy::validate_update(resource, &new, &old, change.part);
         if !errors.is_empty() && !change.trusted {
-            return Err(ApiStatus::invalid(&resource.group, &resource.kind, name, &errors));
+            return Err(ApiStatus::invalid(
+                &resource.group,
+                &resource.kind,
+                name,
+                &errors,
+            ));
         }
         if !change.trusted {
-            admission::validate_update(api, change.user, resource, change.namespace, &new, &old, change.part)?;
+            admission::validate_update(
+                api,
+                change.user,
+                resource,
+                change.namespace,
+                &new,
+                &old,
+                change.part,
+            )?;
         }
         let gone = deletion::ends_with_update(resource, &new, &old);
         let bytes = objects::encode(resource, &mut new);
         if change.dry_run {
-            return Ok(Written { bytes, revision: entry.mod_revision });
+            return Ok(Written {
+                bytes,
+                revision: entry.mod_revision,
+            });
         }
         let result = if gone {
-            api.store_delete(resource, &key, entry.mod_revision).await.map(|revision| Written { bytes, revision })
+            api.store_delete(resource, &key, entry.mod_revision)
+                .await
+                .map(|revision| Written { bytes, revision })
         } else if bytes == entry.value {
             // Nothing changed: no write, no event, the same version, as in Kubernetes.
-            return Ok(Written { bytes, revision: entry.mod_revision });
+            return Ok(Written {
+                bytes,
+                revision: entry.mod_revision,
+            });
         } else {
-            api.store_update(resource, &key, bytes, entry.mod_revision).await
+            api.store_update(resource, &key, bytes, entry.mod_revision)
+                .await
         };
         match result {
             Ok(written) => return Ok(written),
@@ -96,20 +130,40 @@ fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<bool,
     }
     let (uid, present) = (meta::uid(new), meta::uid(old));
     if !uid.is_empty() && uid != present {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {present}");
-        return Err(ApiStatus::conflict(&resource.group, &resource.plural, change.name, &why));
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
+        );
+        return Err(ApiStatus::conflict(
+            &resource.group,
+            &resource.plural,
+            change.name,
+            &why,
+        ));
     }
     match meta::resource_version(new) {
         "" | "0" if resource.unconditional_update || change.trusted => Ok(false),
         "" | "0" => {
             let path = minicloud_api::field::Path::new("metadata").child("resourceVersion");
-            let error = minicloud_api::field::FieldError::invalid(path, 0, "must be specified for an update");
-            Err(ApiStatus::invalid(&resource.group, &resource.kind, change.name, &vec![error].into()))
+            let error = minicloud_api::field::FieldError::invalid(
+                path,
+                0,
+                "must be specified for an update",
+            );
+            Err(ApiStatus::invalid(
+                &resource.group,
+                &resource.kind,
+                change.name,
+                &vec![error].into(),
+            ))
         }
         version if version == meta::resource_version(old) => Ok(true),
         version => {
             crate::query::parse_revision(version)?;
-            Err(ApiStatus::modified(&resource.group, &resource.plural, change.name))
+            Err(ApiStatus::modified(
+                &resource.group,
+                &resource.plural,
+                change.name,
+            ))
         }
     }
 }
@@ -119,15 +173,24 @@ fn fit(change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), ApiStatu
     keep_system_fields(new, old);
     if !change.trusted && change.part == Part::Main && meta::is_deleting(old) {
         let known: Vec<&str> = meta::finalizers(old).collect();
-        let added: Vec<&str> = meta::finalizers(new).filter(|f| !known.contains(f)).collect();
+        let added: Vec<&str> = meta::finalizers(new)
+            .filter(|f| !known.contains(f))
+            .collect();
         if !added.is_empty() {
             let path = minicloud_api::field::Path::new("metadata").child("finalizers");
             let error = minicloud_api::field::FieldError::forbidden(
                 path,
-                format!("no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"),
+                format!(
+                    "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+                ),
             );
             let (resource, name) = (change.resource, change.name);
-            return Err(ApiStatus::invalid(&resource.group, &resource.kind, name, &vec![error].into()));
+            return Err(ApiStatus::invalid(
+                &resource.group,
+                &resource.kind,
+                name,
+                &vec![error].into(),
+            ));
         }
     }
     Ok(())
@@ -137,7 +200,12 @@ fn fit(change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), ApiStatu
 fn keep_system_fields(new: &mut Value, old: &Value) {
     let kept = old.get("metadata");
     let metadata = meta::metadata_mut(new);
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
         match kept.and_then(|m| m.get(field)) {
             Some(value) => metadata.insert(field.into(), value.clone()),
             None => metadata.remove(field),

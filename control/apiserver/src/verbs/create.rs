@@ -41,7 +41,9 @@ pub(crate) async fn create(
 }
 
 fn core_events(api: &Api) -> Result<Arc<Resource>, ApiStatus> {
-    api.registry.built_in("", "events").ok_or_else(|| ApiStatus::internal("events are not served"))
+    api.registry
+        .built_in("", "events")
+        .ok_or_else(|| ApiStatus::internal("events are not served"))
 }
 
 async fn finish_create(
@@ -57,7 +59,15 @@ async fn finish_create(
     for text in strategy::judge_unknown(stored, unknown, options.field_validation)? {
         call.warn(text);
     }
-    let written = store(api, &call.user, stored, &wanted.namespace, value, options.dry_run).await?;
+    let written = store(
+        api,
+        &call.user,
+        stored,
+        &wanted.namespace,
+        value,
+        options.dry_run,
+    )
+    .await?;
     output::object(call, answered, 201, &written.bytes, written.revision)
 }
 
@@ -77,22 +87,42 @@ pub(crate) async fn store(
         && custom.terminating
     {
         return Err(ApiStatus {
-            message: "create not allowed while custom resource definition is terminating".to_owned(),
+            message: "create not allowed while custom resource definition is terminating"
+                .to_owned(),
             ..ApiStatus::method_not_allowed()
         });
     }
     fit_namespace(resource, &mut value, namespace)?;
     let metadata = meta::metadata_mut(&mut value);
-    if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|v| !v.is_empty() && v != "0") {
-        return Err(ApiStatus::bad_request("resourceVersion should not be set on objects to be created"));
+    if metadata
+        .get("resourceVersion")
+        .and_then(Value::as_str)
+        .is_some_and(|v| !v.is_empty() && v != "0")
+    {
+        return Err(ApiStatus::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
-    for system in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "generation"] {
+    for system in [
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "uid",
+        "generation",
+    ] {
         metadata.remove(system);
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-    metadata.insert("creationTimestamp".into(), meta::time(Timestamp::now()).into());
+    metadata.insert(
+        "creationTimestamp".into(),
+        meta::time(Timestamp::now()).into(),
+    );
     let text = |value: &Value, field: &str| meta::text(value, field).to_owned();
-    let generated = if text(&value, "name").is_empty() { text(&value, "generateName") } else { String::new() };
+    let generated = if text(&value, "name").is_empty() {
+        text(&value, "generateName")
+    } else {
+        String::new()
+    };
     for attempt in 0.. {
         let mut value = value.clone();
         if !generated.is_empty() {
@@ -105,14 +135,23 @@ pub(crate) async fn store(
         let name = meta::name(&value).to_owned();
         let errors = strategy::validate(resource, &value);
         if !errors.is_empty() {
-            return Err(ApiStatus::invalid(&resource.group, &resource.kind, &name, &errors));
+            return Err(ApiStatus::invalid(
+                &resource.group,
+                &resource.kind,
+                &name,
+                &errors,
+            ));
         }
         admission::validate_create(api, user, resource, namespace, &value)?;
         let key = resource.key(namespace, &name);
         let bytes = objects::encode(resource, &mut value);
         if dry_run {
             return match api.store.get(&key) {
-                Some(_) => Err(ApiStatus::already_exists(&resource.group, &resource.plural, &name)),
+                Some(_) => Err(ApiStatus::already_exists(
+                    &resource.group,
+                    &resource.plural,
+                    &name,
+                )),
                 None => Ok(Written { bytes, revision: 0 }),
             };
         }
@@ -120,7 +159,10 @@ pub(crate) async fn store(
             Err(taken) if taken.reason == "AlreadyExists" && !generated.is_empty() => {
                 if attempt + 1 >= NAME_ATTEMPTS {
                     return Err(ApiStatus {
-                        message: format!("{}, the server was not able to generate a unique name for the object", taken.message),
+                        message: format!(
+                            "{}, the server was not able to generate a unique name for the object",
+                            taken.message
+                        ),
                         ..taken
                     });
                 }
@@ -135,7 +177,11 @@ pub(crate) async fn store(
 }
 
 /// The object's namespace must be the request's.
-pub(crate) fn fit_namespace(resource: &Resource, value: &mut Value, namespace: &str) -> Result<(), ApiStatus> {
+pub(crate) fn fit_namespace(
+    resource: &Resource,
+    value: &mut Value,
+    namespace: &str,
+) -> Result<(), ApiStatus> {
     let given = meta::namespace(value).to_owned();
     let metadata = meta::metadata_mut(value);
     if !resource.namespaced {
@@ -157,7 +203,10 @@ const NAME_BASE_MAX: usize = 58;
 
 /// Five random letters.
 pub(crate) fn suffix() -> String {
-    uuid::Uuid::new_v4().as_bytes()[..5].iter().map(|b| char::from(ALPHABET[usize::from(*b) % ALPHABET.len()])).collect()
+    uuid::Uuid::new_v4().as_bytes()[..5]
+        .iter()
+        .map(|b| char::from(ALPHABET[usize::from(*b) % ALPHABET.len()]))
+        .collect()
 }
 
 fn generate(base: &str) -> String {

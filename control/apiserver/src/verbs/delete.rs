@@ -40,12 +40,19 @@ pub(crate) async fn delete(
     let options = DeleteOptions::read(&call.query, body)?;
     let core;
     let stored = if resource.converts_events {
-        core = api.registry.built_in("", "events").ok_or_else(|| ApiStatus::internal("events are not served"))?;
+        core = api
+            .registry
+            .built_in("", "events")
+            .ok_or_else(|| ApiStatus::internal("events are not served"))?;
         &core
     } else {
         resource
     };
-    let namespace = if resource.namespaced { wanted.namespace.as_str() } else { "" };
+    let namespace = if resource.namespaced {
+        wanted.namespace.as_str()
+    } else {
+        ""
+    };
     match remove(api, &call.user, stored, namespace, &wanted.name, &options).await? {
         Left::Going(object) => output::object(call, resource, 200, &object.bytes, object.revision),
         Left::Gone { last, .. } if resource.returns_deleted => {
@@ -79,23 +86,41 @@ pub(crate) async fn remove(
         let revision = entry.mod_revision;
         let encoded = |mut value: Value| objects::encode(resource, &mut value);
         let result = match decision {
-            Decision::Leave => return Ok(Left::Going(Written { bytes: entry.value, revision })),
+            Decision::Leave => {
+                return Ok(Left::Going(Written {
+                    bytes: entry.value,
+                    revision,
+                }));
+            }
             Decision::Mark(new) if options.dry_run => {
-                return Ok(Left::Going(Written { bytes: encoded(new), revision }));
+                return Ok(Left::Going(Written {
+                    bytes: encoded(new),
+                    revision,
+                }));
             }
             Decision::Remove(new) if options.dry_run => {
                 let uid = meta::uid(&new).to_owned();
-                return Ok(Left::Gone { last: Written { bytes: encoded(new), revision }, uid });
+                return Ok(Left::Gone {
+                    last: Written {
+                        bytes: encoded(new),
+                        revision,
+                    },
+                    uid,
+                });
             }
-            Decision::Mark(new) => {
-                api.store_update(resource, &key, encoded(new), revision).await.map(Left::Going)
-            }
+            Decision::Mark(new) => api
+                .store_update(resource, &key, encoded(new), revision)
+                .await
+                .map(Left::Going),
             Decision::Remove(new) => {
                 let uid = meta::uid(&new).to_owned();
                 let bytes = encoded(new);
                 api.store_delete(resource, &key, revision)
                     .await
-                    .map(|revision| Left::Gone { last: Written { bytes, revision }, uid })
+                    .map(|revision| Left::Gone {
+                        last: Written { bytes, revision },
+                        uid,
+                    })
             }
         };
         match result {
@@ -124,7 +149,8 @@ pub(crate) async fn collection(
     let options = DeleteOptions::read(&call.query, body)?;
     let list_options = ListOptions::from_query(&call.query, false)?;
     let selection = Selection::new(resource, &list_options, "")?;
-    let listing = list::collect(api, resource, &wanted.namespace, &list_options, &selection).await?;
+    let listing =
+        list::collect(api, resource, &wanted.namespace, &list_options, &selection).await?;
     let core = api.registry.built_in("", "events");
     let stored = match &core {
         Some(core) if resource.converts_events => core,

@@ -34,7 +34,11 @@ const FOREGROUND: &str = "foregroundDeletion";
 impl DeleteOptions {
     /// From the body, or without one from the query.
     pub(crate) fn read(query: &Query, body: &[u8]) -> Result<Self, ApiStatus> {
-        let value = if body.iter().all(u8::is_ascii_whitespace) { from_query(query)? } else { from_body(body)? };
+        let value = if body.iter().all(u8::is_ascii_whitespace) {
+            from_query(query)?
+        } else {
+            from_body(body)?
+        };
         let mut errors = Vec::new();
         let grace_seconds = match value.get("gracePeriodSeconds") {
             None | Some(Value::Null) => None,
@@ -42,27 +46,47 @@ impl DeleteOptions {
                 Some(seconds) if seconds >= 0 => Some(seconds),
                 // Kubernetes takes a negative period for one second.
                 Some(_) => Some(1),
-                None => return Err(ApiStatus::bad_request("gracePeriodSeconds must be a whole number of seconds")),
+                None => {
+                    return Err(ApiStatus::bad_request(
+                        "gracePeriodSeconds must be a whole number of seconds",
+                    ));
+                }
             },
         };
         let orphan = match value.get("orphanDependents") {
             None | Some(Value::Null) => None,
-            Some(orphan) => {
-                Some(orphan.as_bool().ok_or_else(|| ApiStatus::bad_request("orphanDependents must be a boolean"))?)
-            }
+            Some(orphan) => Some(
+                orphan
+                    .as_bool()
+                    .ok_or_else(|| ApiStatus::bad_request("orphanDependents must be a boolean"))?,
+            ),
         };
         let text = |path: &str| {
-            value.pointer(path).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
+            value
+                .pointer(path)
+                .and_then(Value::as_str)
+                .filter(|t| !t.is_empty())
+                .map(str::to_owned)
         };
         let policy = text("/propagationPolicy");
         let propagation = match policy.as_deref() {
-            None => orphan.map(|o| if o { Propagation::Orphan } else { Propagation::Background }),
+            None => orphan.map(|o| {
+                if o {
+                    Propagation::Orphan
+                } else {
+                    Propagation::Background
+                }
+            }),
             Some("Orphan") => Some(Propagation::Orphan),
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),
             Some(other) => {
                 let path = Path::new("propagationPolicy");
-                errors.push(FieldError::not_supported(path, other, &["Foreground", "Background", "Orphan", "nil"]));
+                errors.push(FieldError::not_supported(
+                    path,
+                    other,
+                    &["Foreground", "Background", "Orphan", "nil"],
+                ));
                 None
             }
         };
@@ -73,10 +97,20 @@ impl DeleteOptions {
                 "orphanDependents and deletionPropagation cannot be both set",
             ));
         }
-        let dry = value.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let dry = value
+            .get("dryRun")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let dry_run = query::dry_run(dry.chain(query.all("dryRun")), &mut errors);
         if !errors.is_empty() {
-            return Err(ApiStatus::invalid("meta.k8s.io", "DeleteOptions", "", &ErrorList::from(errors)));
+            return Err(ApiStatus::invalid(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                &ErrorList::from(errors),
+            ));
         }
         Ok(Self {
             grace_seconds,
@@ -103,13 +137,16 @@ fn from_query(query: &Query) -> Result<Value, ApiStatus> {
 }
 
 fn from_body(body: &[u8]) -> Result<Value, ApiStatus> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|e| ApiStatus::bad_request(format!("the body is not a DeleteOptions object: {e}")))?;
+    let value: Value = serde_json::from_slice(body).map_err(|e| {
+        ApiStatus::bad_request(format!("the body is not a DeleteOptions object: {e}"))
+    })?;
     match value.get("kind").and_then(Value::as_str) {
-        _ if !value.is_object() => Err(ApiStatus::bad_request("the body is not a DeleteOptions object")),
-        Some(kind) if kind != "DeleteOptions" => {
-            Err(ApiStatus::bad_request(format!("decoded object cannot be converted to DeleteOptions: it is a {kind}")))
-        }
+        _ if !value.is_object() => Err(ApiStatus::bad_request(
+            "the body is not a DeleteOptions object",
+        )),
+        Some(kind) if kind != "DeleteOptions" => Err(ApiStatus::bad_request(format!(
+            "decoded object cannot be converted to DeleteOptions: it is a {kind}"
+        ))),
         _ => Ok(value),
     }
 }
@@ -126,11 +163,22 @@ pub(crate) enum Decision {
 }
 
 /// Checks the preconditions.
-pub(crate) fn check(resource: &Resource, old: &Value, options: &DeleteOptions) -> Result<(), ApiStatus> {
+pub(crate) fn check(
+    resource: &Resource,
+    old: &Value,
+    options: &DeleteOptions,
+) -> Result<(), ApiStatus> {
     let name = meta::name(old);
     let failed = |what: &str, wanted: &str, present: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {present}");
-        Err(ApiStatus::conflict(&resource.group, &resource.plural, name, &why))
+        let why = format!(
+            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {present}"
+        );
+        Err(ApiStatus::conflict(
+            &resource.group,
+            &resource.plural,
+            name,
+            &why,
+        ))
     };
     match (&options.uid, &options.resource_version) {
         (Some(uid), _) if uid != meta::uid(old) => failed("UID", uid, meta::uid(old)),
@@ -142,20 +190,37 @@ pub(crate) fn check(resource: &Resource, old: &Value, options: &DeleteOptions) -
 }
 
 /// Decides about one object. Namespaces have a life of their own, see [`decide_namespace`].
-pub(crate) fn decide(resource: &Resource, old: &Value, options: &DeleteOptions, now: Timestamp) -> Decision {
+pub(crate) fn decide(
+    resource: &Resource,
+    old: &Value,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Decision {
     let mut new = old.clone();
     let mut grace = None;
     if resource.is("", "pods") {
         match pod_grace(old, options) {
             Grace::Shortened(seconds) => {
-                let begin = meta::text(old, "deletionTimestamp").parse::<Timestamp>().unwrap_or(now);
+                let begin = meta::text(old, "deletionTimestamp")
+                    .parse::<Timestamp>()
+                    .unwrap_or(now);
                 let before = grace_of(old).unwrap_or(0);
-                mark(&mut new, begin.saturating_add(seconds_of(seconds - before)).unwrap_or(now), seconds);
+                mark(
+                    &mut new,
+                    begin
+                        .saturating_add(seconds_of(seconds - before))
+                        .unwrap_or(now),
+                    seconds,
+                );
                 grace = Some(seconds);
             }
             Grace::Pending => return Decision::Leave,
             Grace::First(seconds) => {
-                mark(&mut new, now.saturating_add(seconds_of(seconds)).unwrap_or(now), seconds);
+                mark(
+                    &mut new,
+                    now.saturating_add(seconds_of(seconds)).unwrap_or(now),
+                    seconds,
+                );
                 bump_generation(&mut new);
                 grace = Some(seconds);
             }
@@ -174,7 +239,11 @@ pub(crate) fn decide(resource: &Resource, old: &Value, options: &DeleteOptions, 
             } else if grace_of(&new).is_none() {
                 meta::metadata_mut(&mut new).insert("deletionGracePeriodSeconds".into(), 0.into());
             }
-            if new == *old { Decision::Leave } else { Decision::Mark(new) }
+            if new == *old {
+                Decision::Leave
+            } else {
+                Decision::Mark(new)
+            }
         }
         None => Decision::Remove(new),
     }
@@ -191,7 +260,9 @@ enum Grace {
 
 fn pod_grace(pod: &Value, options: &DeleteOptions) -> Grace {
     if meta::is_deleting(pod) {
-        let Some(present) = grace_of(pod) else { return Grace::First(0) };
+        let Some(present) = grace_of(pod) else {
+            return Grace::First(0);
+        };
         return match options.grace_seconds {
             Some(seconds) if seconds < present => Grace::Shortened(seconds),
             // The agent's last word: the pod has stopped.
@@ -199,17 +270,26 @@ fn pod_grace(pod: &Value, options: &DeleteOptions) -> Grace {
             _ => Grace::Pending,
         };
     }
-    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| {
+        pod.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let over = matches!(text("/status/phase"), "Succeeded" | "Failed");
     if text("/spec/nodeName").is_empty() || over {
         return Grace::First(0);
     }
-    let of_spec = pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(30);
+    let of_spec = pod
+        .pointer("/spec/terminationGracePeriodSeconds")
+        .and_then(Value::as_i64)
+        .unwrap_or(30);
     Grace::First(options.grace_seconds.unwrap_or(of_spec).max(0))
 }
 
 fn grace_of(object: &Value) -> Option<i64> {
-    object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64)
+    object
+        .pointer("/metadata/deletionGracePeriodSeconds")
+        .and_then(Value::as_i64)
 }
 
 fn seconds_of(seconds: i64) -> SignedDuration {
@@ -224,7 +304,10 @@ fn mark(object: &mut Value, at: Timestamp, grace_seconds: i64) {
 }
 
 fn bump_generation(object: &mut Value) {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+    let generation = object
+        .pointer("/metadata/generation")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
     if generation > 0 {
         meta::metadata_mut(object).insert("generation".into(), (generation + 1).into());
     }
@@ -232,9 +315,13 @@ fn bump_generation(object: &mut Value) {
 
 /// `deletionFinalizersForGarbageCollection`.
 fn set_finalizers(object: &mut Value, propagation: Option<Propagation>) {
-    let Some(propagation) = propagation else { return };
-    let mut finalizers: Vec<String> =
-        meta::finalizers(object).filter(|f| *f != ORPHAN && *f != FOREGROUND).map(str::to_owned).collect();
+    let Some(propagation) = propagation else {
+        return;
+    };
+    let mut finalizers: Vec<String> = meta::finalizers(object)
+        .filter(|f| *f != ORPHAN && *f != FOREGROUND)
+        .map(str::to_owned)
+        .collect();
     match propagation {
         Propagation::Orphan => finalizers.push(ORPHAN.to_owned()),
         Propagation::Foreground => finalizers.push(FOREGROUND.to_owned()),
@@ -249,15 +336,24 @@ fn set_finalizers(object: &mut Value, propagation: Option<Propagation>) {
 }
 
 /// A namespace becomes Terminating first, and goes when `spec.finalizers` are done.
-pub(crate) fn decide_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Result<Decision, ApiStatus> {
+pub(crate) fn decide_namespace(
+    old: &Value,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Result<Decision, ApiStatus> {
     if !meta::is_deleting(old) {
         let mut new = old.clone();
         mark(&mut new, now, 0);
         meta::metadata_mut(&mut new).remove("deletionGracePeriodSeconds");
         set_finalizers(&mut new, options.propagation);
-        meta::child_mut(meta::root_mut(&mut new), "status").insert("phase".into(), "Terminating".into());
+        meta::child_mut(meta::root_mut(&mut new), "status")
+            .insert("phase".into(), "Terminating".into());
         let done = spec_finalizers(&new) == 0 && meta::finalizers(&new).next().is_none();
-        return Ok(if done { Decision::Remove(new) } else { Decision::Mark(new) });
+        return Ok(if done {
+            Decision::Remove(new)
+        } else {
+            Decision::Mark(new)
+        });
     }
     if spec_finalizers(old) > 0 {
         return Err(ApiStatus::conflict(
@@ -268,11 +364,18 @@ pub(crate) fn decide_namespace(old: &Value, options: &DeleteOptions, now: Timest
              automatically be purged by the system.",
         ));
     }
-    if meta::finalizers(old).next().is_some() { Ok(Decision::Leave) } else { Ok(Decision::Remove(old.clone())) }
+    if meta::finalizers(old).next().is_some() {
+        Ok(Decision::Leave)
+    } else {
+        Ok(Decision::Remove(old.clone()))
+    }
 }
 
 fn spec_finalizers(namespace: &Value) -> usize {
-    namespace.pointer("/spec/finalizers").and_then(Value::as_array).map_or(0, Vec::len)
+    namespace
+        .pointer("/spec/finalizers")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len)
 }
 
 /// True when an update takes away what kept a deleted object: it goes with this write.
@@ -313,25 +416,49 @@ mod tests {
         let registry = Registry::new();
         let pods = registry.get("", "v1", "pods").unwrap();
         let check = |object: Value, options: DeleteOptions, expect: &str| {
-            assert_eq!(shown(decide(&pods, &object, &options, now())), expect, "{object}");
+            assert_eq!(
+                shown(decide(&pods, &object, &options, now())),
+                expect,
+                "{object}"
+            );
         };
-        let seconds = |s: i64| DeleteOptions { grace_seconds: Some(s), ..DeleteOptions::default() };
+        let seconds = |s: i64| DeleteOptions {
+            grace_seconds: Some(s),
+            ..DeleteOptions::default()
+        };
         let none = DeleteOptions::default;
-        check(json!({"metadata": {"name": "p"}, "spec": {}}), none(), "remove");
+        check(
+            json!({"metadata": {"name": "p"}, "spec": {}}),
+            none(),
+            "remove",
+        );
         let on_node = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "terminationGracePeriodSeconds": 5}});
         check(on_node.clone(), none(), "mark 2026-01-01T00:00:05Z 5 []");
-        check(on_node.clone(), seconds(1), "mark 2026-01-01T00:00:01Z 1 []");
+        check(
+            on_node.clone(),
+            seconds(1),
+            "mark 2026-01-01T00:00:01Z 1 []",
+        );
         check(on_node.clone(), seconds(0), "remove");
-        check(on_node, seconds(i64::MAX), "mark 9999-12-30T22:00:00Z 9223372036854775807 []");
+        check(
+            on_node,
+            seconds(i64::MAX),
+            "mark 9999-12-30T22:00:00Z 9223372036854775807 []",
+        );
         let over = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n"}, "status": {"phase": "Failed"}});
         check(over, none(), "remove");
         let going = json!({"metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:10Z",
             "deletionGracePeriodSeconds": 30}, "spec": {"nodeName": "n"}});
         check(going.clone(), none(), "leave");
         check(going.clone(), seconds(40), "leave");
-        check(going.clone(), seconds(10), "mark 2025-12-31T23:59:50Z 10 []");
+        check(
+            going.clone(),
+            seconds(10),
+            "mark 2025-12-31T23:59:50Z 10 []",
+        );
         check(going, seconds(0), "remove");
-        let held = json!({"metadata": {"name": "p", "finalizers": ["a/b"]}, "spec": {"nodeName": "n"}});
+        let held =
+            json!({"metadata": {"name": "p", "finalizers": ["a/b"]}, "spec": {"nodeName": "n"}});
         check(held, seconds(0), "mark 2026-01-01T00:00:00Z 0 [\"a/b\"]");
     }
 
@@ -340,14 +467,29 @@ mod tests {
         let registry = Registry::new();
         let maps = registry.get("", "v1", "configmaps").unwrap();
         let check = |object: Value, propagation: Option<Propagation>, expect: &str| {
-            let options = DeleteOptions { propagation, ..DeleteOptions::default() };
-            assert_eq!(shown(decide(&maps, &object, &options, now())), expect, "{object}");
+            let options = DeleteOptions {
+                propagation,
+                ..DeleteOptions::default()
+            };
+            assert_eq!(
+                shown(decide(&maps, &object, &options, now())),
+                expect,
+                "{object}"
+            );
         };
         let plain = json!({"metadata": {"name": "c"}});
         check(plain.clone(), None, "remove");
         check(plain.clone(), Some(Propagation::Background), "remove");
-        check(plain.clone(), Some(Propagation::Foreground), "mark 2026-01-01T00:00:00Z 0 [\"foregroundDeletion\"]");
-        check(plain, Some(Propagation::Orphan), "mark 2026-01-01T00:00:00Z 0 [\"orphan\"]");
+        check(
+            plain.clone(),
+            Some(Propagation::Foreground),
+            "mark 2026-01-01T00:00:00Z 0 [\"foregroundDeletion\"]",
+        );
+        check(
+            plain,
+            Some(Propagation::Orphan),
+            "mark 2026-01-01T00:00:00Z 0 [\"orphan\"]",
+        );
         let held = json!({"metadata": {"name": "c", "finalizers": ["x/y"], "deletionTimestamp": "2026-01-01T00:00:00Z",
             "deletionGracePeriodSeconds": 0}});
         check(held.clone(), None, "leave");
@@ -360,16 +502,32 @@ mod tests {
     fn options() {
         let check = |query: &str, body: &str, expect: Result<(), u16>| {
             let got = DeleteOptions::read(&Query::parse(query), body.as_bytes());
-            assert_eq!(got.map(|_| ()).map_err(|e| e.code), expect, "{query} {body}");
+            assert_eq!(
+                got.map(|_| ()).map_err(|e| e.code),
+                expect,
+                "{query} {body}"
+            );
         };
         check("", "", Ok(()));
-        check("gracePeriodSeconds=5&propagationPolicy=Foreground", "", Ok(()));
+        check(
+            "gracePeriodSeconds=5&propagationPolicy=Foreground",
+            "",
+            Ok(()),
+        );
         check("gracePeriodSeconds=x", "", Err(400));
         check("propagationPolicy=Maybe", "", Err(422));
-        check("", "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"preconditions\":{\"uid\":\"u\"}}", Ok(()));
+        check(
+            "",
+            "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"preconditions\":{\"uid\":\"u\"}}",
+            Ok(()),
+        );
         check("", "{\"kind\":\"Pod\"}", Err(400));
         check("", "[]", Err(400));
         check("", "{\"dryRun\":[\"x\"]}", Err(422));
-        check("", "{\"propagationPolicy\":\"Orphan\",\"orphanDependents\":true}", Err(422));
+        check(
+            "",
+            "{\"propagationPolicy\":\"Orphan\",\"orphanDependents\":true}",
+            Err(422),
+        );
     }
 }

@@ -11,7 +11,12 @@ use crate::path::ResourceRequest;
 use crate::query;
 use crate::registry::Resource;
 
-pub(crate) fn get(api: &Api, call: &Call, resource: &Resource, wanted: &ResourceRequest) -> Result<Answer, ApiStatus> {
+pub(crate) fn get(
+    api: &Api,
+    call: &Call,
+    resource: &Resource,
+    wanted: &ResourceRequest,
+) -> Result<Answer, ApiStatus> {
     let text = call.query.get("resourceVersion").unwrap_or_default();
     if let Some(revision) = query::parse_revision(text)? {
         let current = api.store.revision();

@@ -46,13 +46,19 @@ const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 impl Token {
     fn new(revision: u64, start: &str) -> String {
-        let token = Self { v: TOKEN_VERSION.to_owned(), rv: revision, start: start.to_owned() };
+        let token = Self {
+            v: TOKEN_VERSION.to_owned(),
+            rv: revision,
+            start: start.to_owned(),
+        };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
     }
 
     fn parse(text: &str) -> Result<Self, ApiStatus> {
         let bad = |why: String| ApiStatus::bad_request(format!("continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| bad(e.to_string()))?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text.trim_end_matches('='))
+            .map_err(|e| bad(e.to_string()))?;
         let token: Self = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
         if token.v != TOKEN_VERSION || token.start.is_empty() || token.start.len() > 1024 {
             return Err(bad(format!("incorrect version or start: {}", token.v)));
@@ -96,7 +102,9 @@ pub(crate) async fn collect(
     let (mut at, mut start) = (at_revision(api, options)?, None);
     if !options.continue_token.is_empty() {
         if !matches!(options.resource_version.as_str(), "" | "0") {
-            return Err(ApiStatus::bad_request("specifying resource version is not allowed when using continue"));
+            return Err(ApiStatus::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
         }
         let token = Token::parse(&options.continue_token)?;
         at = Some(token.rv).filter(|rv| *rv > 0);
@@ -107,9 +115,18 @@ pub(crate) async fn collect(
     {
         // One object by name, as kubectl and informers of one object ask: no scan.
         let revision = api.store.revision();
-        let entries =
-            api.store.get(&resource.key(namespace, name)).filter(|e| selection.matches(resource, e)).into_iter().collect();
-        return Ok(Listing { entries, revision, continue_token: String::new(), remaining: None });
+        let entries = api
+            .store
+            .get(&resource.key(namespace, name))
+            .filter(|e| selection.matches(resource, e))
+            .into_iter()
+            .collect();
+        return Ok(Listing {
+            entries,
+            revision,
+            continue_token: String::new(),
+            remaining: None,
+        });
     }
     let limit = options.limit.unwrap_or(0);
     if selection.is_empty() {
@@ -117,14 +134,22 @@ pub(crate) async fn collect(
         let page = page.map_err(|e| expired(resource, &options.continue_token, e))?;
         let continue_token = next(resource, &page, limit);
         let remaining = Some(page.remaining).filter(|r| *r > 0);
-        return Ok(Listing { revision: page.revision, entries: page.entries, continue_token, remaining });
+        return Ok(Listing {
+            revision: page.revision,
+            entries: page.entries,
+            continue_token,
+            remaining,
+        });
     }
     // With a selector the page ends when it is full, so several pages of the store may be needed for one.
     let mut entries = Vec::new();
     let mut revision = at;
     loop {
         let chunk = if limit == 0 { 0 } else { limit.max(500) };
-        let page = api.store.list(&prefix, start.as_deref(), chunk, revision).await;
+        let page = api
+            .store
+            .list(&prefix, start.as_deref(), chunk, revision)
+            .await;
         let page = page.map_err(|e| expired(resource, &options.continue_token, e))?;
         revision = Some(page.revision);
         let last = page.entries.last().map(|e| e.key.clone());
@@ -135,15 +160,32 @@ pub(crate) async fn collect(
             if limit > 0 && entries.len() == limit {
                 // There is one more than fits: the next page begins after the last that does.
                 let continue_token = entries.last().map_or_else(String::new, |e: &Entry| {
-                    Token::new(page.revision, e.key.strip_prefix(resource.prefix.as_str()).unwrap_or_default())
+                    Token::new(
+                        page.revision,
+                        e.key
+                            .strip_prefix(resource.prefix.as_str())
+                            .unwrap_or_default(),
+                    )
                 });
-                return Ok(Listing { entries, revision: page.revision, continue_token, remaining: None });
+                return Ok(Listing {
+                    entries,
+                    revision: page.revision,
+                    continue_token,
+                    remaining: None,
+                });
             }
             entries.push(entry);
         }
         match last {
             Some(key) if page.more => start = Some(key.to_string()),
-            _ => return Ok(Listing { entries, revision: page.revision, continue_token: String::new(), remaining: None }),
+            _ => {
+                return Ok(Listing {
+                    entries,
+                    revision: page.revision,
+                    continue_token: String::new(),
+                    remaining: None,
+                });
+            }
         }
         if revision.is_none() {
             return Err(error(StoreError::Closed));
@@ -153,7 +195,9 @@ pub(crate) async fn collect(
 
 /// The revision to read at; `None` for the newest.
 fn at_revision(api: &Api, options: &ListOptions) -> Result<Option<u64>, ApiStatus> {
-    let Some(asked) = options.revision()? else { return Ok(None) };
+    let Some(asked) = options.revision()? else {
+        return Ok(None);
+    };
     let current = api.store.revision();
     if asked > current {
         return Err(objects::too_large_version(asked, current));
@@ -169,9 +213,12 @@ fn at_revision(api: &Api, options: &ListOptions) -> Result<Option<u64>, ApiStatu
 
 fn next(resource: &Resource, page: &Page, limit: usize) -> String {
     match page.entries.last() {
-        Some(last) if page.more && limit > 0 => {
-            Token::new(page.revision, last.key.strip_prefix(resource.prefix.as_str()).unwrap_or_default())
-        }
+        Some(last) if page.more && limit > 0 => Token::new(
+            page.revision,
+            last.key
+                .strip_prefix(resource.prefix.as_str())
+                .unwrap_or_default(),
+        ),
         _ => String::new(),
     }
 }
@@ -195,7 +242,12 @@ fn expired(resource: &Resource, token: &str, error: StoreError) -> ApiStatus {
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Writes a listing out.
-pub(crate) fn write(call: &Call, resource: &Resource, form: Form, listing: Listing) -> Result<Answer, ApiStatus> {
+pub(crate) fn write(
+    call: &Call,
+    resource: &Resource,
+    form: Form,
+    listing: Listing,
+) -> Result<Answer, ApiStatus> {
     let mut metadata = json!({"resourceVersion": listing.revision.to_string()});
     if !listing.continue_token.is_empty() {
         metadata["continue"] = listing.continue_token.into();
@@ -206,9 +258,16 @@ pub(crate) fn write(call: &Call, resource: &Resource, form: Form, listing: Listi
     let decode = |entry: &Entry| output::value(resource, &entry.value, entry.mod_revision);
     match form {
         Form::Table => {
-            let items = listing.entries.iter().map(decode).collect::<Result<Vec<Value>, _>>()?;
+            let items = listing
+                .entries
+                .iter()
+                .map(decode)
+                .collect::<Result<Vec<Value>, _>>()?;
             let options = output::table_options(&call.query, true)?;
-            Ok(respond::json(200, &resource.columns.list(items.iter(), &metadata, &options)))
+            Ok(respond::json(
+                200,
+                &resource.columns.list(items.iter(), &metadata, &options),
+            ))
         }
         Form::Metadata => {
             let head = head("PartialObjectMetadataList", "meta.k8s.io/v1", &metadata);
@@ -216,10 +275,17 @@ pub(crate) fn write(call: &Call, resource: &Resource, form: Form, listing: Listi
                 let metadata = Value::Object(codec::metadata(&entry.value, entry.mod_revision));
                 out.extend_from_slice(output::partial(metadata).to_string().as_bytes());
             };
-            Ok(respond::json_bytes(200, pieces(head, listing.entries, item)))
+            Ok(respond::json_bytes(
+                200,
+                pieces(head, listing.entries, item),
+            ))
         }
         Form::Object | Form::AggregatedDiscovery if resource.converts_events => {
-            let items = listing.entries.iter().map(decode).collect::<Result<Vec<Value>, _>>()?;
+            let items = listing
+                .entries
+                .iter()
+                .map(decode)
+                .collect::<Result<Vec<Value>, _>>()?;
             let list = json!({
                 "kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items,
             });
@@ -231,7 +297,10 @@ pub(crate) fn write(call: &Call, resource: &Resource, form: Form, listing: Listi
             let item = move |out: &mut BytesMut, entry: &Entry| {
                 codec::render_into(out, &item_head, &entry.value, entry.mod_revision);
             };
-            Ok(respond::json_bytes(200, pieces(head, listing.entries, item)))
+            Ok(respond::json_bytes(
+                200,
+                pieces(head, listing.entries, item),
+            ))
         }
     }
 }
@@ -304,13 +373,21 @@ mod tests {
     fn pieces_make_one_document() {
         let entry = |i: u32| Entry {
             key: format!("/registry/x/{i}").into(),
-            value: codec::encode(&json!({"kind": "X", "apiVersion": "v1", "metadata": {"name": i.to_string()}, "d": "y".repeat(500)})),
+            value: codec::encode(
+                &json!({"kind": "X", "apiVersion": "v1", "metadata": {"name": i.to_string()}, "d": "y".repeat(500)}),
+            ),
             create_revision: 1,
             mod_revision: u64::from(i) + 1,
         };
         for count in [0, 1, 2, 500] {
-            let item = |out: &mut BytesMut, e: &Entry| codec::render_into(out, codec::ITEM_HEAD, &e.value, e.mod_revision);
-            let body = pieces(head("XList", "v1", &json!({})), (0..count).map(entry).collect(), item);
+            let item = |out: &mut BytesMut, e: &Entry| {
+                codec::render_into(out, codec::ITEM_HEAD, &e.value, e.mod_revision)
+            };
+            let body = pieces(
+                head("XList", "v1", &json!({})),
+                (0..count).map(entry).collect(),
+                item,
+            );
             let bytes: Vec<u8> = match body {
                 Body::Full(Some(bytes)) => bytes.to_vec(),
                 Body::Pieces(pieces) => pieces.flat_map(|p| p.to_vec()).collect(),

@@ -23,7 +23,10 @@ pub(crate) fn object(
     revision: u64,
 ) -> Result<Answer, ApiStatus> {
     let form = negotiate::object_form(&call.parts.headers)?;
-    Ok(respond::json_bytes(code, bytes(resource, form, &call.query, stored, revision, true)?))
+    Ok(respond::json_bytes(
+        code,
+        bytes(resource, form, &call.query, stored, revision, true)?,
+    ))
 }
 
 /// A stored object in a form, serialised. `headers` is for tables: whether the columns are defined.
@@ -42,12 +45,18 @@ pub(crate) fn bytes(
         }
         Form::Table => {
             let value = value(resource, stored, revision)?;
-            Ok(resource.columns.object(&value, &table_options(query, headers)?).to_string().into())
+            Ok(resource
+                .columns
+                .object(&value, &table_options(query, headers)?)
+                .to_string()
+                .into())
         }
         Form::Object | Form::AggregatedDiscovery if resource.converts_events => {
             Ok(value(resource, stored, revision)?.to_string().into())
         }
-        Form::Object | Form::AggregatedDiscovery => Ok(codec::render(&resource.head, stored, revision)),
+        Form::Object | Form::AggregatedDiscovery => {
+            Ok(codec::render(&resource.head, stored, revision))
+        }
     }
 }
 
@@ -68,9 +77,14 @@ pub(crate) fn partial(metadata: Value) -> Value {
 /// How the client wants tables.
 pub(crate) fn table_options(query: &Query, headers: bool) -> Result<table::Options, ApiStatus> {
     let include = query.get("includeObject").unwrap_or_default();
-    let include = table::IncludeObject::from_query(include)
-        .ok_or_else(|| ApiStatus::bad_request(format!("unrecognized includeObject value: {include:?}")))?;
-    Ok(table::Options { include, headers, now: Timestamp::now() })
+    let include = table::IncludeObject::from_query(include).ok_or_else(|| {
+        ApiStatus::bad_request(format!("unrecognized includeObject value: {include:?}"))
+    })?;
+    Ok(table::Options {
+        include,
+        headers,
+        now: Timestamp::now(),
+    })
 }
 
 /// `Status` of success, as a delete answers.

@@ -31,7 +31,10 @@ pub(crate) async fn patch(
         .map_err(|e| ApiStatus::bad_request(format!("error decoding patch: {e}")))?;
     let core;
     let stored = if resource.converts_events {
-        core = api.registry.built_in("", "events").ok_or_else(|| ApiStatus::internal("events are not served"))?;
+        core = api
+            .registry
+            .built_in("", "events")
+            .ok_or_else(|| ApiStatus::internal("events are not served"))?;
         &core
     } else {
         resource
@@ -67,13 +70,24 @@ pub(crate) async fn patch(
 }
 
 /// Applies a patch; what went wrong comes as Kubernetes' refusal.
-pub(crate) fn apply(resource: &Resource, kind: PatchType, old: &Value, patch: &Value) -> Result<Value, ApiStatus> {
+pub(crate) fn apply(
+    resource: &Resource,
+    kind: PatchType,
+    old: &Value,
+    patch: &Value,
+) -> Result<Value, ApiStatus> {
     let patched = match kind {
         PatchType::Json => formats::json_patch(old, patch),
         PatchType::Merge => formats::merge_patch(old, patch),
         PatchType::Strategic => {
             // Events of events.k8s.io have their own shape; every other row is its own.
-            formats::strategic_merge_patch(old, patch, &resource.group, &resource.version, &resource.kind)
+            formats::strategic_merge_patch(
+                old,
+                patch,
+                &resource.group,
+                &resource.version,
+                &resource.kind,
+            )
         }
     };
     patched.map_err(|error| match error {

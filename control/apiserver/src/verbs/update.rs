@@ -31,7 +31,10 @@ pub(crate) async fn update(
     let stored = if resource.converts_events {
         strategy::identify(resource, &mut value)?;
         crate::subresources::events::to_core(&mut value);
-        core = api.registry.built_in("", "events").ok_or_else(|| ApiStatus::internal("events are not served"))?;
+        core = api
+            .registry
+            .built_in("", "events")
+            .ok_or_else(|| ApiStatus::internal("events are not served"))?;
         &core
     } else {
         resource

@@ -110,7 +110,9 @@ pub(crate) async fn watch(
     };
     let prefix = match selection.name() {
         // One object: its key is its own prefix (other names that begin with it are filtered out).
-        Some(name) if !resource.namespaced || !namespace.is_empty() => resource.key(namespace, name),
+        Some(name) if !resource.namespaced || !namespace.is_empty() => {
+            resource.key(namespace, name)
+        }
         _ => resource.collection(namespace),
     };
     let asked = options.revision()?;
@@ -122,7 +124,11 @@ pub(crate) async fn watch(
         }
     }
     let (initial, after) = if initial_wanted {
-        let page = api.store.list(&prefix, None, 0, None).await.map_err(|e| objects::store_error(resource, "", e))?;
+        let page = api
+            .store
+            .list(&prefix, None, 0, None)
+            .await
+            .map_err(|e| objects::store_error(resource, "", e))?;
         let mut entries = page.entries;
         if !selection.is_empty() {
             entries.retain(|e| selection.matches(resource, e));
@@ -136,7 +142,10 @@ pub(crate) async fn watch(
         Err(error @ StoreError::Compacted { .. }) => {
             // Kubernetes says this inside the stream, and every client looks for it there.
             let status = objects::store_error(resource, "", error);
-            return Ok(respond::json_bytes(200, line("ERROR", status.to_value().to_string().as_bytes())));
+            return Ok(respond::json_bytes(
+                200,
+                line("ERROR", status.to_value().to_string().as_bytes()),
+            ));
         }
         Err(error) => return Err(objects::store_error(resource, "", error)),
     };
@@ -149,7 +158,8 @@ pub(crate) async fn watch(
         query: call.query.clone(),
         bookmarks: options.bookmarks,
         initial: initial.into_iter(),
-        initial_end: (options.send_initial_events == Some(true) && options.bookmarks).then_some(after),
+        initial_end: (options.send_initial_events == Some(true) && options.bookmarks)
+            .then_some(after),
         watch,
         after,
         ends_at: now + lasts,
@@ -224,7 +234,11 @@ impl Watcher {
                 }
                 Woken::Time => {
                     let now = Instant::now();
-                    self.next_bookmark = if self.bookmarks { now + BOOKMARK_INTERVAL } else { self.ends_at };
+                    self.next_bookmark = if self.bookmarks {
+                        now + BOOKMARK_INTERVAL
+                    } else {
+                        self.ends_at
+                    };
                     self.over = now >= self.ends_at;
                     if self.bookmarks {
                         self.bookmark(&mut out, None);
@@ -241,7 +255,9 @@ impl Watcher {
     /// Adds all that is there already, up to the size of a batch.
     fn fill(&mut self, out: &mut BytesMut) {
         while out.len() < BATCH_BYTES {
-            let Some(entry) = self.initial.next() else { break };
+            let Some(entry) = self.initial.next() else {
+                break;
+            };
             self.put_entry(out, Kind::Added, &entry, entry.mod_revision);
         }
         if out.len() >= BATCH_BYTES {
@@ -281,7 +297,14 @@ impl Watcher {
             codec::render_into(out, &self.resource.head, &entry.value, revision);
         } else {
             let headers = !std::mem::replace(&mut self.headers_sent, true);
-            match output::bytes(&self.resource, self.form, &self.query, &entry.value, revision, headers) {
+            match output::bytes(
+                &self.resource,
+                self.form,
+                &self.query,
+                &entry.value,
+                revision,
+                headers,
+            ) {
                 Ok(bytes) => out.extend_from_slice(&bytes),
                 Err(status) => out.extend_from_slice(status.to_value().to_string().as_bytes()),
             }
@@ -296,7 +319,13 @@ impl Watcher {
             return;
         }
         self.last_bookmark = revision;
-        put_line(out, "BOOKMARK", bookmark(&self.resource, self.form, revision, initial_end.is_some()).to_string().as_bytes());
+        put_line(
+            out,
+            "BOOKMARK",
+            bookmark(&self.resource, self.form, revision, initial_end.is_some())
+                .to_string()
+                .as_bytes(),
+        );
     }
 }
 
@@ -331,11 +360,20 @@ mod tests {
             create_revision: 1,
             mod_revision: revision,
         };
-        let check = |kind: EventKind, before: Option<&str>, after: &str, expect: Option<(Kind, &str)>| {
-            let event = Event { kind, entry: entry(after, 2), previous: before.map(|b| entry(b, 1)) };
-            let got = seen(&event, |e| e.value.as_ref() == b"in");
-            assert_eq!(got.map(|(k, e)| (k, std::str::from_utf8(&e.value).unwrap())), expect, "{before:?} {after}");
-        };
+        let check =
+            |kind: EventKind, before: Option<&str>, after: &str, expect: Option<(Kind, &str)>| {
+                let event = Event {
+                    kind,
+                    entry: entry(after, 2),
+                    previous: before.map(|b| entry(b, 1)),
+                };
+                let got = seen(&event, |e| e.value.as_ref() == b"in");
+                assert_eq!(
+                    got.map(|(k, e)| (k, std::str::from_utf8(&e.value).unwrap())),
+                    expect,
+                    "{before:?} {after}"
+                );
+            };
         use EventKind::{Delete, Put};
         check(Put, None, "in", Some((Kind::Added, "in")));
         check(Put, None, "out", None);

@@ -36,7 +36,14 @@ impl Server {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let pki = Pki::open(dir.path().join("pki"), Timestamp::now()).expect("a CA");
         let (store, running, trigger) = launch(dir.path(), &pki, limits).await;
-        Self { dir, address: running.address(), pki, store, trigger, running: Some(running) }
+        Self {
+            dir,
+            address: running.address(),
+            pki,
+            store,
+            trigger,
+            running: Some(running),
+        }
     }
 
     /// Stops the server and starts it again on the same data.
@@ -55,13 +62,21 @@ impl Server {
 
     /// An identity of the cluster's CA.
     pub(crate) fn identity(&self, user: &str, groups: &[&str]) -> Identity {
-        self.pki.issue(&CertSpec::client(user, groups.to_vec()), Timestamp::now()).expect("a certificate")
+        self.pki
+            .issue(&CertSpec::client(user, groups.to_vec()), Timestamp::now())
+            .expect("a certificate")
     }
 
     /// A kubeconfig for a user.
     pub(crate) fn kubeconfig(&self, user: &str, groups: &[&str]) -> String {
         let url = format!("https://127.0.0.1:{}", self.address.port());
-        pki::kubeconfig("test", &url, &self.pki.ca_pem(), user, &self.identity(user, groups))
+        pki::kubeconfig(
+            "test",
+            &url,
+            &self.pki.ca_pem(),
+            user,
+            &self.identity(user, groups),
+        )
     }
 
     /// A kube client for an administrator.
@@ -77,9 +92,13 @@ impl Server {
 
     /// A kube client with a token instead of a certificate, or with nothing.
     pub(crate) async fn with_token(&self, token: Option<&str>) -> kube::Client {
-        let mut config = Kubeconfig::from_yaml(&self.kubeconfig("nobody", &[])).expect("a kubeconfig");
+        let mut config =
+            Kubeconfig::from_yaml(&self.kubeconfig("nobody", &[])).expect("a kubeconfig");
         for user in &mut config.auth_infos {
-            user.auth_info = Some(AuthInfo { token: token.map(|t| t.to_owned().into()), ..AuthInfo::default() });
+            user.auth_info = Some(AuthInfo {
+                token: token.map(|t| t.to_owned().into()),
+                ..AuthInfo::default()
+            });
         }
         client_of(config).await
     }
@@ -95,8 +114,9 @@ impl Server {
 }
 
 async fn client_of(config: Kubeconfig) -> kube::Client {
-    let mut config =
-        kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.expect("a client configuration");
+    let mut config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+        .await
+        .expect("a client configuration");
     config.read_timeout = Some(Duration::from_secs(60));
     kube::Client::try_from(config).expect("a client")
 }
@@ -111,16 +131,25 @@ async fn launch(dir: &Path, pki: &Pki, limits: Limits) -> (Store, Running, Shutd
         extra_names: Vec::new(),
     };
     let now = Timestamp::now();
-    let serving = pki.ensure("apiserver", &CertSpec::api_server(&names), now).expect("a certificate");
+    let serving = pki
+        .ensure("apiserver", &CertSpec::api_server(&names), now)
+        .expect("a certificate");
     let serving = ServingCert::new(&serving).expect("a serving certificate");
-    let agent = pki.ensure("agent-client", &CertSpec::client("system:apiserver-kubelet-client", ["system:masters"]), now);
-    let tokens = ServiceAccountTokens::open(&dir.join("sa"), default_issuer("cluster.local"), &[]).expect("keys");
+    let agent = pki.ensure(
+        "agent-client",
+        &CertSpec::client("system:apiserver-kubelet-client", ["system:masters"]),
+        now,
+    );
+    let tokens = ServiceAccountTokens::open(&dir.join("sa"), default_issuer("cluster.local"), &[])
+        .expect("keys");
     let ca = pki.ca_pem();
     let config = Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: "192.0.2.1:6443".parse().expect("an address"),
         tls: pki::server_config(serving, &ca, false, &["h2", "http/1.1"]).expect("TLS"),
-        agent_tls: Some(pki::client_config(&ca, Some(&agent.expect("a certificate")), &[]).expect("TLS")),
+        agent_tls: Some(
+            pki::client_config(&ca, Some(&agent.expect("a certificate")), &[]).expect("TLS"),
+        ),
         client_ca_pem: ca,
         tokens: Arc::new(tokens),
         service_range: "10.43.0.0/16".parse().expect("a range"),
@@ -130,7 +159,9 @@ async fn launch(dir: &Path, pki: &Pki, limits: Limits) -> (Store, Running, Shutd
     };
     let store = Store::open(dir.join("store"), Options::default()).expect("a store");
     let (trigger, shutdown) = Shutdown::new();
-    let running = ApiServer::start(config, store.clone(), shutdown).await.expect("the server starts");
+    let running = ApiServer::start(config, store.clone(), shutdown)
+        .await
+        .expect("the server starts");
     (store, running, trigger)
 }
 
@@ -147,20 +178,45 @@ pub(crate) async fn send(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(kube::client::Body::from(body.into().into_bytes())).expect("a request");
-    let answer = client.send(request).await.expect("an answer");
+    let request = request
+        .body(kube::client::Body::from(body.into().into_bytes()))
+        .expect("a request");
+    let answer = tokio::time::timeout(Duration::from_secs(20), client.send(request)).await;
+    let answer = answer
+        .unwrap_or_else(|_| panic!("no answer for {path}"))
+        .expect("an answer");
     let (parts, body) = answer.into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();
-    (parts.status.as_u16(), parts.headers, String::from_utf8_lossy(&bytes).into_owned())
+    (
+        parts.status.as_u16(),
+        parts.headers,
+        String::from_utf8_lossy(&bytes).into_owned(),
+    )
 }
 
 /// One request with JSON both ways.
-pub(crate) async fn call(client: &kube::Client, method: Method, path: &str, body: &Value) -> (u16, Value) {
+pub(crate) async fn call(
+    client: &kube::Client,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> (u16, Value) {
     let patch = method == Method::PATCH;
-    let kind = if patch { "application/merge-patch+json" } else { "application/json" };
-    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let kind = if patch {
+        "application/merge-patch+json"
+    } else {
+        "application/json"
+    };
+    let text = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let (code, _, body) = send(client, method, path, &[("content-type", kind)], text).await;
-    (code, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    (
+        code,
+        serde_json::from_str(&body).unwrap_or(Value::String(body)),
+    )
 }
 
 /// Polls until `check` gives something, for at most ten seconds.
@@ -170,7 +226,10 @@ pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Op
         if let Some(found) = check().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} did not come about in time");
+        assert!(
+            Instant::now() < deadline,
+            "{what} did not come about in time"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

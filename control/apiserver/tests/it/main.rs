@@ -4,3 +4,5 @@ mod api;
 mod harness;
 mod hostile;
 mod kubectl;
+mod runtime;
+mod streams;
