@@ -4,8 +4,8 @@
 //! written with the version that was seen, and a new one's name follows from its template.
 
 mod conditions;
-mod model;
-mod rollout;
+pub(crate) mod model;
+pub(crate) mod rollout;
 
 use std::collections::HashSet;
 use std::sync::Arc;

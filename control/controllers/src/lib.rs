@@ -19,6 +19,8 @@ mod replicaset;
 mod root_ca;
 mod service_account;
 mod service_pods;
+#[cfg(test)]
+mod simulation;
 mod volume_binder;
 mod volume_protection;
 

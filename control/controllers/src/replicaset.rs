@@ -3,7 +3,7 @@
 //! The cache may not show yet what this controller did a moment ago. [`expectations`] remember what was done, and no pod is
 //! created or deleted until the cache has caught up; without that a slow watch would make too many pods.
 
-mod expectations;
+pub(crate) mod expectations;
 mod ranking;
 
 use std::sync::Arc;
@@ -44,13 +44,13 @@ const PARALLEL: usize = 16;
 
 /// What is to be done to the pods.
 #[derive(Debug, Default, PartialEq)]
-struct Plan {
-    create: usize,
-    delete: Vec<Arc<Pod>>,
+pub(crate) struct Plan {
+    pub(crate) create: usize,
+    pub(crate) delete: Vec<Arc<Pod>>,
 }
 
 /// `active` are the set's pods that count; `related` those of its siblings too (the same Deployment), for the ranking.
-fn decide(set: &ReplicaSet, active: &[Arc<Pod>], related: &[Arc<Pod>], now: Timestamp) -> Plan {
+pub(crate) fn decide(set: &ReplicaSet, active: &[Arc<Pod>], related: &[Arc<Pod>], now: Timestamp) -> Plan {
     let wanted = wanted(set);
     if active.len() <= wanted {
         return Plan {
@@ -84,7 +84,7 @@ fn batches(count: usize) -> impl Iterator<Item = usize> {
 }
 
 /// `failure` is why the last attempt to create or delete failed: the condition's reason and message.
-fn status(
+pub(crate) fn status(
     set: &ReplicaSet,
     active: &[Arc<Pod>],
     terminating: usize,
@@ -149,7 +149,7 @@ fn next_available(set: &ReplicaSet, active: &[Arc<Pod>], now: Timestamp) -> Opti
         .map(|left| left.unsigned_abs())
 }
 
-fn new_pod(set: &ReplicaSet) -> Option<Pod> {
+pub(crate) fn new_pod(set: &ReplicaSet) -> Option<Pod> {
     let template = set.spec.as_ref()?.template.clone()?;
     let meta = template.metadata.unwrap_or_default();
     Some(Pod {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::plumbing::objects::{annotation, controlled_by};
 
 /// Which rollout a ReplicaSet, or the Deployment's template, belongs to.
-pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
+pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 const HISTORY: &str = "deployment.kubernetes.io/revision-history";
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 const MAX: &str = "deployment.kubernetes.io/max-replicas";
@@ -21,7 +21,7 @@ const HASH: &str = "pod-template-hash";
 const HISTORY_MAX_CHARS: usize = 2000;
 
 /// `spec.replicas`; the API server has filled in the default.
-pub(super) fn replicas(deployment: &Deployment) -> i32 {
+pub(crate) fn replicas(deployment: &Deployment) -> i32 {
     deployment
         .spec
         .as_ref()
@@ -30,12 +30,12 @@ pub(super) fn replicas(deployment: &Deployment) -> i32 {
 }
 
 /// A set's `spec.replicas`.
-pub(super) fn size(set: &ReplicaSet) -> i32 {
+pub(crate) fn size(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1)
 }
 
 /// A set's `status.availableReplicas`.
-pub(super) fn available(set: &ReplicaSet) -> i32 {
+pub(crate) fn available(set: &ReplicaSet) -> i32 {
     set.status
         .as_ref()
         .and_then(|s| s.available_replicas)
@@ -43,12 +43,12 @@ pub(super) fn available(set: &ReplicaSet) -> i32 {
 }
 
 /// A set's `status.replicas`.
-pub(super) fn actual(set: &ReplicaSet) -> i32 {
+pub(crate) fn actual(set: &ReplicaSet) -> i32 {
     set.status.as_ref().map_or(0, |s| s.replicas)
 }
 
 /// True for the strategy `RollingUpdate`.
-pub(super) fn is_rolling(deployment: &Deployment) -> bool {
+pub(crate) fn is_rolling(deployment: &Deployment) -> bool {
     let strategy = deployment.spec.as_ref().and_then(|s| s.strategy.as_ref());
     strategy.and_then(|s| s.type_.as_deref()) != Some("Recreate")
 }
@@ -92,7 +92,7 @@ fn fenceposts(deployment: &Deployment) -> (i32, i32) {
 }
 
 /// How many pods there may be beyond `spec.replicas`.
-pub(super) fn max_surge(deployment: &Deployment) -> i32 {
+pub(crate) fn max_surge(deployment: &Deployment) -> i32 {
     if is_rolling(deployment) {
         fenceposts(deployment).0
     } else {
@@ -101,7 +101,7 @@ pub(super) fn max_surge(deployment: &Deployment) -> i32 {
 }
 
 /// How many of `spec.replicas` may be unavailable.
-pub(super) fn max_unavailable(deployment: &Deployment) -> i32 {
+pub(crate) fn max_unavailable(deployment: &Deployment) -> i32 {
     let total = replicas(deployment);
     if !is_rolling(deployment) || total == 0 {
         0
@@ -111,24 +111,24 @@ pub(super) fn max_unavailable(deployment: &Deployment) -> i32 {
 }
 
 /// A set's revision, zero when it has none.
-pub(super) fn revision(set: &ReplicaSet) -> i64 {
+pub(crate) fn revision(set: &ReplicaSet) -> i64 {
     annotation(&set.metadata, REVISION)
         .and_then(|r| r.parse().ok())
         .unwrap_or(0)
 }
 
 /// The `spec.replicas` that the Deployment had when the set was last sized.
-pub(super) fn desired(set: &ReplicaSet) -> Option<i32> {
+pub(crate) fn desired(set: &ReplicaSet) -> Option<i32> {
     annotation(&set.metadata, DESIRED)?.parse().ok()
 }
 
 /// The most pods that the Deployment might have had when the set was last sized.
-pub(super) fn max_replicas(set: &ReplicaSet) -> Option<i32> {
+pub(crate) fn max_replicas(set: &ReplicaSet) -> Option<i32> {
     annotation(&set.metadata, MAX)?.parse().ok()
 }
 
 /// Notes the Deployment's size on the set, for proportional scaling.
-pub(super) fn note_size(deployment: &Deployment, set: &mut ReplicaSet) {
+pub(crate) fn note_size(deployment: &Deployment, set: &mut ReplicaSet) {
     let total = replicas(deployment);
     let annotations = set.annotations_mut();
     annotations.insert(DESIRED.into(), total.to_string());
@@ -139,7 +139,7 @@ pub(super) fn note_size(deployment: &Deployment, set: &mut ReplicaSet) {
 }
 
 /// Gives the set the Deployment's annotations and its revision; an older revision goes into the history.
-pub(super) fn annotate(deployment: &Deployment, set: &mut ReplicaSet, new_revision: i64) {
+pub(crate) fn annotate(deployment: &Deployment, set: &mut ReplicaSet, new_revision: i64) {
     let skip = |key: &str| {
         matches!(
             key,
@@ -222,14 +222,14 @@ fn prune(value: &mut Value) -> bool {
 }
 
 /// True when the set was made for the Deployment's present template.
-pub(super) fn same_template(deployment: &Deployment, set: &ReplicaSet) -> bool {
+pub(crate) fn same_template(deployment: &Deployment, set: &ReplicaSet) -> bool {
     let wanted = canonical(deployment.spec.as_ref().map(|s| &s.template));
     wanted == canonical(set.spec.as_ref().and_then(|s| s.template.as_ref()))
 }
 
 /// A name-safe hash of the template: FNV-1a of its JSON and the collision count, in Kubernetes' safe alphabet. It need not
 /// be Kubernetes' own value, only stay the same: a set is found by its template, not by the hash.
-pub(super) fn template_hash(deployment: &Deployment) -> String {
+pub(crate) fn template_hash(deployment: &Deployment) -> String {
     let template = canonical(deployment.spec.as_ref().map(|s| &s.template));
     let collisions = deployment.status.as_ref().and_then(|s| s.collision_count);
     let mut hash: u32 = 0x811c_9dc5;
@@ -247,7 +247,7 @@ pub(super) fn template_hash(deployment: &Deployment) -> String {
 }
 
 /// The set for the Deployment's template, with no pods yet.
-pub(super) fn new_set(deployment: &Deployment, new_revision: i64) -> Option<ReplicaSet> {
+pub(crate) fn new_set(deployment: &Deployment, new_revision: i64) -> Option<ReplicaSet> {
     let spec = deployment.spec.as_ref()?;
     let hash = template_hash(deployment);
     let mut template = spec.template.clone();

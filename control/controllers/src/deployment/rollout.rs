@@ -17,14 +17,14 @@ use crate::plumbing::objects::{annotation, created, is_deleting, uid};
 
 /// A set as it was and as it should be.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Update {
-    pub(super) old: ReplicaSet,
-    pub(super) new: ReplicaSet,
+pub(crate) struct Update {
+    pub(crate) old: ReplicaSet,
+    pub(crate) new: ReplicaSet,
 }
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Create this set.
     Create(Box<ReplicaSet>),
     /// Change a set.
@@ -39,17 +39,17 @@ pub(super) enum Action {
 
 /// What one sync does.
 #[derive(Debug, PartialEq)]
-pub(super) struct Decision {
+pub(crate) struct Decision {
     /// In this order.
-    pub(super) actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
     /// The status to write afterwards.
-    pub(super) status: DeploymentStatus,
+    pub(crate) status: DeploymentStatus,
     /// Look again after this time even if nothing changes.
-    pub(super) again: Option<Duration>,
+    pub(crate) again: Option<Duration>,
 }
 
 /// `sets` are those that the Deployment controls; `alive` the UIDs of those that still have an unfinished pod.
-pub(super) fn decide(
+pub(crate) fn decide(
     deployment: &Deployment,
     sets: &[ReplicaSet],
     alive: &HashSet<String>,
@@ -130,8 +130,10 @@ impl<'a> Work<'a> {
         self.sets.iter().map(size).fold(0, i32::saturating_add)
     }
 
+    /// A set that was just made smaller may still say that more are available than it will keep.
     fn total_available(&self) -> i32 {
-        self.sets.iter().map(available).fold(0, i32::saturating_add)
+        let works = |set: &ReplicaSet| available(set).min(size(set));
+        self.sets.iter().map(works).fold(0, i32::saturating_add)
     }
 
     /// True when `spec.replicas` is not what it was when the active sets were sized.

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::plumbing::informer::Key;
 
 /// How long the cache may lag before it is believed anyway.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Per controlling object.
 #[derive(Default)]
-pub(super) struct Expectations(Mutex<HashMap<Key, Expected>>);
+pub(crate) struct Expectations(Mutex<HashMap<Key, Expected>>);
 
 struct Expected {
     owner: String,
@@ -24,7 +24,7 @@ struct Expected {
 
 impl Expectations {
     /// True when nothing is outstanding for the object with this UID.
-    pub(super) fn satisfied(&self, key: &Key, owner: &str) -> bool {
+    pub(crate) fn satisfied(&self, key: &Key, owner: &str) -> bool {
         self.satisfied_at(key, owner, Instant::now())
     }
 
@@ -37,38 +37,38 @@ impl Expectations {
     }
 
     /// `count` objects are about to be created.
-    pub(super) fn creating(&self, key: &Key, owner: &str, count: usize) {
+    pub(crate) fn creating(&self, key: &Key, owner: &str, count: usize) {
         self.expect(key, owner, count, HashSet::new());
     }
 
     /// The objects with these UIDs are about to be deleted.
-    pub(super) fn deleting(&self, key: &Key, owner: &str, uids: impl IntoIterator<Item = String>) {
+    pub(crate) fn deleting(&self, key: &Key, owner: &str, uids: impl IntoIterator<Item = String>) {
         self.expect(key, owner, 0, uids.into_iter().collect());
     }
 
     /// One object came, or will not come.
-    pub(super) fn saw_created(&self, key: &Key) {
+    pub(crate) fn saw_created(&self, key: &Key) {
         if let Some(expected) = self.lock().get_mut(key) {
             expected.creations = expected.creations.saturating_sub(1);
         }
     }
 
     /// The object went, is going, or will not go.
-    pub(super) fn saw_deleted(&self, key: &Key, uid: &str) {
+    pub(crate) fn saw_deleted(&self, key: &Key, uid: &str) {
         if let Some(expected) = self.lock().get_mut(key) {
             expected.deletions.remove(uid);
         }
     }
 
     /// True when the deletion of this object was asked for and has not been seen.
-    pub(super) fn is_going(&self, key: &Key, uid: &str) -> bool {
+    pub(crate) fn is_going(&self, key: &Key, uid: &str) -> bool {
         self.lock()
             .get(key)
             .is_some_and(|e| e.deletions.contains(uid))
     }
 
     /// The controlling object is gone.
-    pub(super) fn forget(&self, key: &Key) {
+    pub(crate) fn forget(&self, key: &Key) {
         self.lock().remove(key);
     }
 
