@@ -3,6 +3,16 @@
 use minicloud_api::field::{ErrorList, FieldError, Path};
 use serde_json::Value;
 
+/// The most errors that one object gets: whoever reads them needs no more, and each costs memory.
+const ERRORS_MAX: usize = 500;
+
+/// Adds an error unless there are too many.
+pub(crate) fn report(errors: &mut ErrorList, error: FieldError) {
+    if errors.len() < ERRORS_MAX {
+        errors.push(error);
+    }
+}
+
 /// A place in an object, linked to its parent.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
@@ -57,11 +67,11 @@ impl<'a> At<'a> {
     }
 
     pub(crate) fn required(&self, errors: &mut ErrorList, detail: &str) {
-        errors.push(FieldError::required(self.path(), detail));
+        report(errors, FieldError::required(self.path(), detail));
     }
 
     pub(crate) fn invalid(&self, errors: &mut ErrorList, value: impl Into<Value>, detail: &str) {
-        errors.push(FieldError::invalid(self.path(), value, detail));
+        report(errors, FieldError::invalid(self.path(), value, detail));
     }
 
     /// One error for each complaint of a rule of [`minicloud_api::names`].
@@ -76,16 +86,19 @@ impl<'a> At<'a> {
         }
         let value = value.into();
         for complaint in complaints {
-            errors.push(FieldError::invalid(self.path(), value.clone(), complaint));
+            report(
+                errors,
+                FieldError::invalid(self.path(), value.clone(), complaint),
+            );
         }
     }
 
     pub(crate) fn duplicate(&self, errors: &mut ErrorList, value: impl Into<Value>) {
-        errors.push(FieldError::duplicate(self.path(), value));
+        report(errors, FieldError::duplicate(self.path(), value));
     }
 
     pub(crate) fn forbidden(&self, errors: &mut ErrorList, detail: &str) {
-        errors.push(FieldError::forbidden(self.path(), detail));
+        report(errors, FieldError::forbidden(self.path(), detail));
     }
 
     pub(crate) fn unsupported(
@@ -94,18 +107,21 @@ impl<'a> At<'a> {
         value: impl Into<Value>,
         supported: &[&str],
     ) {
-        errors.push(FieldError::not_supported(self.path(), value, supported));
+        report(
+            errors,
+            FieldError::not_supported(self.path(), value, supported),
+        );
     }
 
     pub(crate) fn not_found(&self, errors: &mut ErrorList, value: impl Into<Value>) {
-        errors.push(FieldError::not_found(self.path(), value));
+        report(errors, FieldError::not_found(self.path(), value));
     }
 
     pub(crate) fn too_long(&self, errors: &mut ErrorList, max_bytes: usize) {
-        errors.push(FieldError::too_long(self.path(), max_bytes));
+        report(errors, FieldError::too_long(self.path(), max_bytes));
     }
 
     pub(crate) fn too_many(&self, errors: &mut ErrorList, actual: usize, max: usize) {
-        errors.push(FieldError::too_many(self.path(), actual, max));
+        report(errors, FieldError::too_many(self.path(), actual, max));
     }
 }

@@ -10,6 +10,7 @@ mod json;
 pub mod kinds;
 pub mod patch;
 pub mod schema;
+mod seen;
 
 pub use kinds::{KindRules, rules};
 pub use schema::{DecodeError, Decoded};

@@ -1,6 +1,6 @@
 //! Metadata of every kind: `ValidateObjectMeta` and its update, and what an update may not touch.
 
-use minicloud_api::field::{ErrorList, FieldError};
+use minicloud_api::field::ErrorList;
 use minicloud_api::names;
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use super::Common;
 use super::text::{annotations, label_name, labels};
 use crate::at::At;
 use crate::json::{Get, Set, same};
+use crate::seen::Seen;
 
 const METADATA: At<'static> = At::root("metadata");
 const IMMUTABLE: &str = "field is immutable";
@@ -82,7 +83,7 @@ pub(super) fn check(value: &Value, common: &Common, errors: &mut ErrorList) {
 pub(super) fn check_update(new: &Value, old: &Value, common: &Common, errors: &mut ErrorList) {
     let (metadata, before) = (new.at("metadata"), old.at("metadata"));
     if before.has("deletionTimestamp") {
-        let had = before.items("finalizers");
+        let had: Seen<&Value> = before.items("finalizers").iter().collect();
         let added: Vec<String> = metadata
             .items("finalizers")
             .iter()
@@ -140,6 +141,7 @@ fn shared(metadata: &Value, errors: &mut ErrorList) {
 fn owner_references(metadata: &Value, errors: &mut ErrorList) {
     let at = METADATA.child("ownerReferences");
     let mut controller: Option<String> = None;
+    let mut reported = false;
     for owner in metadata.items("ownerReferences") {
         let (api_version, kind, name) = (
             owner.text("apiVersion"),
@@ -165,13 +167,15 @@ fn owner_references(metadata: &Value, errors: &mut ErrorList) {
         }
         if owner.flag("controller") {
             let this = format!("{kind}/{name}");
-            if let Some(first) = &controller {
-                let detail = format!(
-                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
-                );
-                at.invalid(errors, metadata.at("ownerReferences").clone(), &detail);
-            } else {
-                controller = Some(this);
+            match controller.replace(this.clone()) {
+                // The whole list is shown, so one such error is enough.
+                Some(first) if !std::mem::replace(&mut reported, true) => {
+                    let detail = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
+                    );
+                    at.invalid(errors, metadata.at("ownerReferences").clone(), &detail);
+                }
+                _ => {}
             }
         }
     }
@@ -310,7 +314,7 @@ pub(super) fn label_selector(selector: &Value, at: &At<'_>, errors: &mut ErrorLi
 /// An error for a number below zero.
 pub(super) fn not_negative(value: &Value, field: &str, at: &At<'_>, errors: &mut ErrorList) {
     if let Some(number) = value.int(field).filter(|n| *n < 0) {
-        let detail = "must be greater than or equal to 0";
-        errors.push(FieldError::invalid(at.child(field).path(), number, detail));
+        at.child(field)
+            .invalid(errors, number, "must be greater than or equal to 0");
     }
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::pod::{resources, scheduling};
 use super::text::{cidr, label_name, one_per_family};
 use super::{Common, Rules, shape};
-use crate::at::At;
+use crate::at::{At, report};
 use crate::json::{Get, Set, same};
+use crate::seen::Seen;
 
 const SPEC: At<'static> = At::root("spec");
 const STATUS: At<'static> = At::root("status");
@@ -53,9 +54,10 @@ impl Rules for Node {
             .iter()
             .filter_map(Value::as_str)
             .collect();
+        let mut seen = Seen::new();
         for (i, range) in ranges.iter().enumerate() {
             cidr(range, &list.index(i), errors);
-            if ranges[..i].contains(range) {
+            if !seen.insert(range) {
                 list.index(i).duplicate(errors, *range);
             }
         }
@@ -93,8 +95,9 @@ impl Rules for Node {
 
 fn addresses(value: &Value, errors: &mut ErrorList) {
     let addresses = value.at("status").items("addresses");
+    let mut seen = Seen::new();
     for (i, address) in addresses.iter().enumerate() {
-        if addresses[..i].contains(address) {
+        if !seen.insert(address) {
             STATUS
                 .child("addresses")
                 .index(i)
@@ -107,7 +110,7 @@ fn taints(value: &Value, errors: &mut ErrorList) {
     // Kubernetes reports taints below metadata.
     let list = At::root("metadata");
     let list = list.child("taints");
-    let mut seen = Vec::new();
+    let mut seen = Seen::new();
     for (i, taint) in value.at("spec").items("taints").iter().enumerate() {
         let at = list.index(i);
         let (key, effect) = (taint.text("key"), taint.text("effect"));
@@ -122,11 +125,10 @@ fn taints(value: &Value, errors: &mut ErrorList) {
         } else {
             scheduling::taint_effect(effect, &at.child("effect"), errors);
         }
-        if seen.contains(&(key, effect)) {
+        if !seen.insert((key, effect)) {
             let mut error = FieldError::duplicate(at.path(), taint.clone());
             error.detail = "taints must be unique by key and effect pair".into();
-            errors.push(error);
+            report(errors, error);
         }
-        seen.push((key, effect));
     }
 }

@@ -11,6 +11,7 @@ use super::text::{annotations, ip, labels, name_if_set, one_of, one_of_if_set};
 use super::{Common, Rules, shape};
 use crate::at::At;
 use crate::json::{Get, Set};
+use crate::seen::Seen;
 
 mod containers;
 mod create;
@@ -227,7 +228,7 @@ fn check_spec(spec: &Value, owner: Owner<'_>, at: &At<'_>, errors: &mut ErrorLis
     if spec.has("overhead") {
         resources::check(
             &json!({"limits": spec.at("overhead")}),
-            &[],
+            &Seen::new(),
             &at.child("overhead"),
             errors,
         );
@@ -263,18 +264,17 @@ fn pod_annotations(metadata: &Value, spec: &Value, at: &At<'_>, errors: &mut Err
 }
 
 fn claims(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
-    let mut seen = Vec::new();
+    let mut seen = Seen::new();
     for (i, claim) in spec.items("resourceClaims").iter().enumerate() {
         let at = at.index(i);
         let name = claim.text("name");
         if name.is_empty() {
             at.child("name").required(errors, "");
-        } else if seen.contains(&name) {
-            at.child("name").duplicate(errors, name);
-        } else {
+        } else if seen.insert(name) {
             at.child("name")
                 .complain(errors, name, names::dns1123_label(name));
-            seen.push(name);
+        } else {
+            at.child("name").duplicate(errors, name);
         }
         match (claim.has("resourceClaimName"), claim.has("resourceClaimTemplateName")) {
             (true, true) => at.invalid(

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::text::{ip, labels, name_if_set, not_special_ip, one_of, one_of_if_set};
 use super::{Common, Rules, shape};
-use crate::at::At;
+use crate::at::{At, report};
 use crate::json::{Get, Set};
+use crate::seen::Seen;
 
 mod check;
 mod keep;
@@ -152,16 +153,13 @@ pub fn check_node_ports(
     range: &RangeInclusive<u16>,
 ) -> ErrorList {
     let mut errors = ErrorList::new();
-    let had = |port: i64| {
-        old.is_some_and(|old| {
-            old.at("spec")
-                .items("ports")
-                .iter()
-                .any(|p| p.int("nodePort") == Some(port))
-        })
-    };
+    let before = old.map_or(&[][..], |old| old.at("spec").items("ports"));
+    let had: Seen<i64> = before
+        .iter()
+        .filter_map(|port| port.int("nodePort"))
+        .collect();
     for (i, port) in service.at("spec").items("ports").iter().enumerate() {
-        let Some(number) = port.int("nodePort").filter(|n| *n != 0 && !had(*n)) else {
+        let Some(number) = port.int("nodePort").filter(|n| *n != 0 && !had.contains(n)) else {
             continue;
         };
         if !u16::try_from(number).is_ok_and(|n| range.contains(&n)) {
@@ -171,7 +169,7 @@ pub fn check_node_ports(
                 range.end()
             );
             let path = SPEC.child("ports").index(i).child("nodePort").path();
-            errors.push(FieldError::invalid(path, number, detail));
+            report(&mut errors, FieldError::invalid(path, number, detail));
         }
     }
     errors

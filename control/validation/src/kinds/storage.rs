@@ -9,6 +9,7 @@ use super::text::{label_name, one_of, one_of_if_set};
 use super::{Common, Rules, shape};
 use crate::at::At;
 use crate::json::{Get, Set, same};
+use crate::seen::Seen;
 
 const ROOT: At<'static> = At::root("");
 const PARAMETERS_MAX: usize = 512;
@@ -75,31 +76,30 @@ fn parameters(value: &Value, errors: &mut ErrorList) {
 fn topologies(value: &Value, errors: &mut ErrorList) {
     let list = At::root("allowedTopologies");
     let terms = value.items("allowedTopologies");
+    let mut seen = Seen::new();
     for (i, term) in terms.iter().enumerate() {
         let at = list.index(i);
-        if terms[..i].contains(term) {
+        if !seen.insert(term) {
             at.child("matchLabelExpressions").duplicate(errors, "");
         }
         let list = at.child("matchLabelExpressions");
-        let mut keys = Vec::new();
+        let mut keys = Seen::new();
         for (j, requirement) in term.items("matchLabelExpressions").iter().enumerate() {
             let at = list.index(j);
             let (key, values) = (requirement.text("key"), requirement.items("values"));
             if values.is_empty() {
                 at.child("values").required(errors, "");
             }
-            for (k, value) in values
-                .iter()
-                .enumerate()
-                .filter(|(k, value)| values[..*k].contains(value))
-            {
-                at.child("values").index(k).duplicate(errors, value.clone());
+            let mut seen = Seen::new();
+            for (k, value) in values.iter().enumerate() {
+                if !seen.insert(value) {
+                    at.child("values").index(k).duplicate(errors, value.clone());
+                }
             }
             label_name(key, &at.child("key"), errors);
-            if keys.contains(&key) {
+            if !keys.insert(key) {
                 at.child("key").duplicate(errors, key);
             }
-            keys.push(key);
         }
     }
 }

@@ -210,7 +210,61 @@ fn every_kind_has_a_shape() {
         let shape = rules(group, version, kind).unwrap().shape();
         assert_eq!(shape.name, kind);
         assert!(shape.fields().len() > 1, "{kind}");
+        no_maps_of_structures(shape, 0);
     }
+}
+
+/// The decoder does not name the keys of such maps.
+fn no_maps_of_structures(shape: &'static crate::schema::Struct, depth: usize) {
+    use crate::schema::Ty;
+    for (name, ty) in shape.fields() {
+        match ty {
+            Ty::Struct(inner) if depth < 12 => no_maps_of_structures(inner, depth + 1),
+            Ty::List(item) => match &**item {
+                Ty::Struct(inner) if depth < 12 => no_maps_of_structures(inner, depth + 1),
+                _ => {}
+            },
+            Ty::Map(item) => assert!(!matches!(**item, Ty::Struct(_)), "{}.{name}", shape.name),
+            _ => {}
+        }
+    }
+}
+
+/// A request of a few megabytes holds lists this long. What looks at every pair would run into the test's deadline.
+#[test]
+fn long_lists_cost_little() {
+    const LENGTH: usize = 8_000;
+    let list = |item: fn(usize) -> Value| Value::Array((0..LENGTH).map(item).collect());
+    let named = list(|i| json!({"name": format!("n{i}")}));
+    let metadata = json!({"name": "a", "namespace": "ns", "finalizers": list(|i| json!(format!("a/f{i}"))),
+        "ownerReferences": list(|i| json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": format!("u{i}"), "controller": true}))});
+    let pod = json!({"metadata": metadata, "spec": {
+        "containers": [{"name": "a", "image": "i", "ports": list(|i| json!({"containerPort": i, "hostPort": i, "name": format!("p{i}")})),
+            "volumeMounts": list(|i| json!({"name": format!("n{i}"), "mountPath": format!("/{i}")})),
+            "volumeDevices": list(|i| json!({"name": format!("d{i}"), "devicePath": format!("/d{i}")})),
+            "resources": {"claims": named}}],
+        "initContainers": named, "ephemeralContainers": named, "resourceClaims": named, "schedulingGates": named,
+        "volumes": list(|i| json!({"name": format!("n{i}"), "persistentVolumeClaim": {"claimName": format!("c{i}")}})),
+        "tolerations": list(|i| json!({"key": format!("k{i}"), "operator": "Exists"})),
+        "topologySpreadConstraints": list(|i| json!({"maxSkew": 1, "topologyKey": format!("k{i}"), "whenUnsatisfiable": "DoNotSchedule"})),
+    }});
+    let stored = created("Pod", pod);
+    let rules = found("Pod");
+    let errors = rules.validate(&stored);
+    assert_eq!(errors.len(), 500, "errors are bounded, too");
+    let mut deleting = stored.clone();
+    deleting["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
+    rules.validate_update(&stored, &deleting);
+    let service = json!({"spec": {"ports": list(|i| json!({"name": format!("p{i}"), "port": i, "nodePort": i}))}});
+    let stored = created("Service", service);
+    let mut bare = stored.clone();
+    found("Service").prepare_update(&mut bare, &stored);
+    found("Service").validate_update(&bare, &stored);
+    let spec = json!({"spec": {"containers": named, "$setElementOrder/containers": named, "volumes": named}});
+    let reversed = Value::Array(named.as_array().unwrap().iter().rev().cloned().collect());
+    let old = json!({"metadata": metadata, "spec": {"containers": reversed, "volumes": reversed}});
+    let patched = crate::patch::strategic_merge_patch(&old, &spec, "", "v1", "Pod").unwrap();
+    assert_eq!(patched["spec"]["containers"], named);
 }
 
 /// Values with the names and texts that mean something, so that they get past the first checks.

@@ -9,6 +9,7 @@ use super::strategic::{
     without_directives,
 };
 use super::strategies::Strategy;
+use crate::seen::Seen;
 
 /// A merged list, and what its order depends on.
 pub(super) struct Merged {
@@ -50,13 +51,14 @@ pub(super) fn merge_list(
         }
         Strategy::Set => {
             let mut items = Vec::with_capacity(original.len() + patch.len());
+            let mut seen = Seen::new();
             for each in original.iter().chain(patch) {
                 if each.is_object() || each.is_array() {
                     return Err(malformed(
                         "list element types are not identical in a list of primitives".into(),
                     ));
                 }
-                if !items.contains(each) {
+                if seen.insert(each) {
                     items.push(each.clone());
                 }
             }
@@ -75,19 +77,26 @@ pub(super) fn merge_list(
     }
     let identity = Identity(Some(key));
     let server = items.clone();
+    let mut places = identity.places(&server);
     for each in &wanted {
-        match identity
-            .position(&items, each)
-            .and_then(|i| items.get_mut(i))
+        match places
+            .get(identity.of(each))
+            .and_then(|i| items.get_mut(*i))
         {
             Some(Value::Object(old)) => {
                 if let Value::Object(new) = each {
                     merge_map(old, new, item)?;
                 }
             }
-            _ => items.extend(without_directives(each)),
+            _ => {
+                if let Some(new) = without_directives(each) {
+                    places.insert(identity.of(each), items.len());
+                    items.push(new);
+                }
+            }
         }
     }
+    drop(places);
     Ok(Merged {
         items,
         wanted,
@@ -104,6 +113,7 @@ fn special_items(
     key: &'static str,
 ) -> Result<(Vec<Value>, Vec<Value>, bool), PatchError> {
     let mut rest = Vec::with_capacity(patch.len());
+    let mut unwanted = Seen::new();
     let mut replace = false;
     for each in patch {
         let Value::Object(map) = each else {
@@ -130,7 +140,7 @@ fn special_items(
                         "delete patch type with no merge key defined: {shown}"
                     )));
                 };
-                original.retain(|item| item.get(key) != Some(wanted));
+                unwanted.insert(wanted);
             }
             Some(directive) if directive == "merge" => {
                 return Err(malformed(
@@ -140,6 +150,7 @@ fn special_items(
             Some(other) => return Err(unknown_directive(other)),
         }
     }
+    original.retain(|item| !item.get(key).is_some_and(|value| unwanted.contains(&value)));
     Ok((original, rest, replace))
 }
 
@@ -154,7 +165,8 @@ pub(super) fn delete_from(
         ));
     };
     if let Some(Value::Array(items)) = original.get_mut(field) {
-        items.retain(|item| !unwanted.contains(item));
+        let unwanted: Seen<&Value> = unwanted.iter().collect();
+        items.retain(|item| !unwanted.contains(&item));
     }
     Ok(())
 }
@@ -212,7 +224,8 @@ pub(super) fn in_order(
     } else {
         arrange(server.clone(), order, &server, identity)
     };
-    arranged.retain(|item| !unwanted.is_some_and(|unwanted| unwanted.contains(item)));
+    let unwanted: Seen<&Value> = unwanted.into_iter().flatten().collect();
+    arranged.retain(|item| !unwanted.contains(&item));
     original.insert(field.to_owned(), Value::Array(arranged));
     Ok(())
 }
@@ -222,18 +235,14 @@ fn matches_order(items: &[Value], order: &[Value], identity: Identity) -> Result
     if order.is_empty() {
         return Ok(());
     }
-    let mut from = 0;
+    let mut left = order.iter();
     for item in items.iter().filter(|item| item.get(PATCH).is_none()) {
-        let rest = order.get(from..).unwrap_or_default();
-        match identity.position(rest, item) {
-            Some(offset) => from += offset + 1,
-            None => {
-                return Err(PatchError::Unprocessable(format!(
-                    "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
-                    shown(&Value::Array(items.to_vec())),
-                    shown(&Value::Array(order.to_vec()))
-                )));
-            }
+        if !left.any(|other| identity.of(other) == identity.of(item)) {
+            return Err(PatchError::Unprocessable(format!(
+                "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
+                shown(&Value::Array(items.to_vec())),
+                shown(&Value::Array(order.to_vec()))
+            )));
         }
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! The order of a merged list: items of the patch in the patch's order, the server's own in theirs, woven together so that
 //! items that were there before keep their places to each other.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 /// What tells items apart: themselves, or their value at the merge key.
@@ -16,9 +18,13 @@ impl Identity {
         }
     }
 
-    pub(super) fn position(self, list: &[Value], item: &Value) -> Option<usize> {
-        let wanted = self.of(item);
-        list.iter().position(|other| self.of(other) == wanted)
+    /// Where each item is first. Lists come from clients and may be long, so nobody searches them.
+    pub(super) fn places(self, list: &[Value]) -> HashMap<&Value, usize> {
+        let mut places = HashMap::with_capacity(list.len());
+        for (i, item) in list.iter().enumerate() {
+            places.entry(self.of(item)).or_insert(i);
+        }
+        places
     }
 }
 
@@ -29,11 +35,12 @@ pub(super) fn arrange(
     server: &[Value],
     identity: Identity,
 ) -> Vec<Value> {
+    let (wanted, server) = (identity.places(wanted), identity.places(server));
     let (mut patch, mut own) = (Vec::new(), Vec::new());
     for item in merged {
-        let in_server = identity.position(server, &item);
-        match identity.position(wanted, &item) {
-            Some(place) => patch.push((place, in_server, item)),
+        let in_server = server.get(identity.of(&item)).copied();
+        match wanted.get(identity.of(&item)) {
+            Some(place) => patch.push((*place, in_server, item)),
             None => own.push((in_server, item)),
         }
     }

@@ -10,6 +10,7 @@ use super::PatchError;
 use super::lists::{delete_from, in_order, merge_list};
 use super::strategies::{Strategy, of};
 use crate::schema::{Struct, Ty};
+use crate::seen::Seen;
 
 pub(super) const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -101,11 +102,11 @@ pub(super) fn merge_map(
         Some(other) => return Err(unknown_directive(other)),
     }
     retain_keys(original, patch)?;
-    let mut ordered = Vec::new();
+    let mut ordered = Seen::new();
     for (key, order) in patch {
         if let Some(field) = key.strip_prefix(ORDER_PREFIX) {
             in_order(original, patch, field, order, shape)?;
-            ordered.push(field);
+            ordered.insert(field);
         }
     }
     for (key, value) in patch {
@@ -205,7 +206,8 @@ fn retain_keys(original: &mut Object, patch: &Object) -> Result<(), PatchError> 
             ));
         }
     };
-    let listed = |key: &str| keys.iter().any(|k| k == key);
+    let keys: Seen<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let listed = |key: &str| keys.contains(&key);
     let stray = patch
         .iter()
         .any(|(key, value)| !value.is_null() && !is_directive(key) && !listed(key));

@@ -75,8 +75,6 @@ pub fn decode(mut value: Value, shape: &'static Struct) -> Result<Decoded, Decod
 enum Step<'a> {
     Field(&'a str),
     Index(usize),
-    /// A key of a map: shown as `[]`, replaced by whoever knows the key.
-    Key,
 }
 
 struct Walk {
@@ -177,25 +175,16 @@ impl Walk {
         }
     }
 
-    /// Keys of maps are not part of Go's field paths; only the paths of unknown fields name them.
+    /// Keys of maps are not part of Go's field paths. No served type has a map of structures, so no unknown field lies below one.
     fn entries(
         &mut self,
         entries: &mut Map<String, Value>,
         item: &'static Ty,
         parent: &'static Struct,
     ) -> Result<(), DecodeError> {
-        for (key, each) in entries.iter_mut() {
+        for each in entries.values_mut() {
             if each.is_null() {
                 *each = zero(item);
-            } else if let Ty::Struct(_) = item {
-                // The trail holds static text only, as keys are borrowed mutably with their values.
-                let before = self.unknown.len();
-                self.trail.push(Step::Key);
-                self.value(each, item, parent)?;
-                self.trail.pop();
-                for message in &mut self.unknown[before..] {
-                    *message = message.replacen("[]", &format!(".{key}"), 1);
-                }
             } else {
                 self.value(each, item, parent)?;
             }
@@ -288,7 +277,6 @@ impl Walk {
                 Step::Index(i) => {
                     let _ = write!(path, "[{i}]");
                 }
-                Step::Key => path.push_str("[]"),
                 Step::Field(name) => {
                     if !path.is_empty() {
                         path.push('.');

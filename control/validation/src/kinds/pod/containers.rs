@@ -9,13 +9,14 @@ use super::volumes::Volumes;
 use super::{Owner, env, mounts, probes, resources, security};
 use crate::at::At;
 use crate::json::Get;
+use crate::seen::Seen;
 
 /// What containers are checked against.
 struct Context<'a> {
     spec: &'a Value,
     owner: Owner<'a>,
     volumes: &'a Volumes<'a>,
-    claims: Vec<&'a str>,
+    claims: Seen<&'a str>,
 }
 
 pub(super) fn check_all(
@@ -46,8 +47,8 @@ fn regular(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
     if containers.is_empty() {
         return list.required(errors, "");
     }
-    let mut names = Vec::with_capacity(containers.len());
-    let mut host_ports = Vec::new();
+    let mut names = Seen::new();
+    let mut host_ports = Seen::new();
     for (i, container) in containers.iter().enumerate() {
         let at = list.index(i);
         common(container, cx, &at, errors);
@@ -67,7 +68,7 @@ fn init(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
     if containers.is_empty() {
         return;
     }
-    let mut names: Vec<&str> = cx
+    let mut names: Seen<&str> = cx
         .spec
         .items("containers")
         .iter()
@@ -85,7 +86,7 @@ fn init(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
             unique(container, &mut names, &at, errors);
         }
         // Init containers run one by one, so each has the host's ports for itself.
-        unique_host_ports(container, &mut Vec::new(), &at, errors);
+        unique_host_ports(container, &mut Seen::new(), &at, errors);
         if policy == "Always" {
             probes::check(container, cx.spec, &at, errors);
         } else {
@@ -120,12 +121,14 @@ fn ephemeral(cx: &Context<'_>, list: &At<'_>, errors: &mut ErrorList) {
     if containers.is_empty() {
         return;
     }
-    let others: Vec<&str> = ["containers", "initContainers"]
-        .iter()
-        .flat_map(|l| cx.spec.items(l))
-        .map(|c| c.text("name"))
-        .collect();
-    let mut names = others.clone();
+    let others = || {
+        let lists = ["containers", "initContainers"].into_iter();
+        lists
+            .flat_map(|list| cx.spec.items(list))
+            .map(|c| c.text("name"))
+    };
+    let mut names: Seen<&str> = others().collect();
+    let others: Seen<&str> = others().collect();
     for (i, container) in containers.iter().enumerate() {
         let at = list.index(i);
         common(container, cx, &at, errors);
@@ -212,17 +215,20 @@ fn common(container: &Value, cx: &Context<'_>, at: &At<'_>, errors: &mut ErrorLi
     }
 }
 
-fn unique<'a>(container: &'a Value, names: &mut Vec<&'a str>, at: &At<'_>, errors: &mut ErrorList) {
+fn unique<'a>(
+    container: &'a Value,
+    names: &mut Seen<&'a str>,
+    at: &At<'_>,
+    errors: &mut ErrorList,
+) {
     let name = container.text("name");
-    if names.contains(&name) {
+    if !names.insert(name) {
         at.child("name").duplicate(errors, name);
-    } else {
-        names.push(name);
     }
 }
 
 fn ports(container: &Value, list: &At<'_>, errors: &mut ErrorList) {
-    let mut names = Vec::new();
+    let mut names = Seen::new();
     for (i, port) in container.items("ports").iter().enumerate() {
         let at = list.index(i);
         let name = port.text("name");
@@ -230,10 +236,8 @@ fn ports(container: &Value, list: &At<'_>, errors: &mut ErrorList) {
             let complaints = names::port_name(name);
             if !complaints.is_empty() {
                 at.child("name").complain(errors, name, complaints);
-            } else if names.contains(&name) {
+            } else if !names.insert(name) {
                 at.child("name").duplicate(errors, name);
-            } else {
-                names.push(name);
             }
         }
         match port.int("containerPort").unwrap_or(0) {
@@ -251,9 +255,9 @@ fn ports(container: &Value, list: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn unique_host_ports(
-    container: &Value,
-    seen: &mut Vec<String>,
+fn unique_host_ports<'a>(
+    container: &'a Value,
+    seen: &mut Seen<(&'a str, &'a str, i64)>,
     at: &At<'_>,
     errors: &mut ErrorList,
 ) {
@@ -262,23 +266,21 @@ fn unique_host_ports(
         let Some(number) = port.int("hostPort").filter(|n| *n != 0) else {
             continue;
         };
-        let key = format!("{}/{}/{number}", port.text("protocol"), port.text("hostIP"));
-        if seen.contains(&key) {
-            list.index(i).child("hostPort").duplicate(errors, key);
-        } else {
-            seen.push(key);
+        let (protocol, ip) = (port.text("protocol"), port.text("hostIP"));
+        if !seen.insert((protocol, ip, number)) {
+            let shown = format!("{protocol}/{ip}/{number}");
+            list.index(i).child("hostPort").duplicate(errors, shown);
         }
     }
 }
 
 fn resize_policy(container: &Value, spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
-    let mut seen = Vec::new();
+    let mut seen = Seen::new();
     for (i, policy) in container.items("resizePolicy").iter().enumerate() {
         let (resource, restart) = (policy.text("resourceName"), policy.text("restartPolicy"));
-        if seen.contains(&resource) {
+        if !seen.insert(resource) {
             at.index(i).duplicate(errors, resource);
         }
-        seen.push(resource);
         for (value, supported) in [
             (resource, ["cpu", "memory"]),
             (restart, ["NotRequired", "RestartContainer"]),

@@ -7,6 +7,7 @@ use super::super::text::{descending_path, one_of_if_set};
 use super::volumes::Volumes;
 use crate::at::At;
 use crate::json::Get;
+use crate::seen::Seen;
 
 pub(super) fn check(container: &Value, volumes: &Volumes<'_>, at: &At<'_>, errors: &mut ErrorList) {
     let (mounts, devices) = (
@@ -28,6 +29,10 @@ pub(super) fn check(container: &Value, volumes: &Volumes<'_>, at: &At<'_>, error
     }
 }
 
+fn texts<'a>(items: &'a [Value], field: &str) -> Seen<&'a str> {
+    items.iter().map(|item| item.text(field)).collect()
+}
+
 fn mounts(
     container: &Value,
     mounts: &[Value],
@@ -36,7 +41,8 @@ fn mounts(
     list: &At<'_>,
     errors: &mut ErrorList,
 ) {
-    let mut paths = Vec::with_capacity(mounts.len());
+    let mut paths = Seen::new();
+    let (device_names, device_paths) = (texts(devices, "name"), texts(devices, "devicePath"));
     for (i, mount) in mounts.iter().enumerate() {
         let at = list.index(i);
         let (name, path) = (mount.text("name"), mount.text("mountPath"));
@@ -50,16 +56,15 @@ fn mounts(
         if path.is_empty() {
             at.child("mountPath").required(errors, "");
         }
-        if paths.contains(&path) {
+        if !paths.insert(path) {
             at.child("mountPath")
                 .invalid(errors, path, "must be unique");
         }
-        paths.push(path);
-        if devices.iter().any(|d| d.text("name") == name) {
+        if device_names.contains(&name) {
             at.child("name")
                 .invalid(errors, name, "must not already exist in volumeDevices");
         }
-        if devices.iter().any(|d| d.text("devicePath") == path) {
+        if device_paths.contains(&path) {
             at.child("mountPath").invalid(
                 errors,
                 path,
@@ -135,13 +140,14 @@ fn devices(
     list: &At<'_>,
     errors: &mut ErrorList,
 ) {
-    let (mut names, mut paths) = (Vec::new(), Vec::new());
+    let (mut names, mut paths) = (Seen::new(), Seen::new());
+    let (mount_names, mount_paths) = (texts(mounts, "name"), texts(mounts, "mountPath"));
     for (i, device) in devices.iter().enumerate() {
         let at = list.index(i);
         let (name, path) = (device.text("name"), device.text("devicePath"));
         if name.is_empty() {
             at.child("name").required(errors, "");
-        } else if names.contains(&name) {
+        } else if !names.insert(name) {
             at.child("name").invalid(errors, name, "must be unique");
         }
         match volumes.get(name) {
@@ -154,25 +160,23 @@ fn devices(
         }
         if path.is_empty() {
             at.child("devicePath").required(errors, "");
-        } else if paths.contains(&path) {
+        } else if !paths.insert(path) {
             at.child("devicePath")
                 .invalid(errors, path, "must be unique");
         } else if path.split('/').any(|part| part == "..") {
             at.child("devicePath")
                 .invalid(errors, path, "can not contain backsteps ('..')");
         }
-        if mounts.iter().any(|m| m.text("name") == name) {
+        if mount_names.contains(&name) {
             at.child("name")
                 .invalid(errors, name, "must not already exist in volumeMounts");
         }
-        if mounts.iter().any(|m| m.text("mountPath") == path) {
+        if mount_paths.contains(&path) {
             at.child("devicePath").invalid(
                 errors,
                 path,
                 "must not already exist as a path in volumeMounts",
             );
         }
-        names.push(name);
-        paths.push(path);
     }
 }

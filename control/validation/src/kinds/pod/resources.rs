@@ -6,11 +6,12 @@ use minicloud_api::quantity::Quantity;
 use serde_json::Value;
 
 use super::super::text::name_if_set;
-use crate::at::At;
+use crate::at::{At, report};
 use crate::json::Get;
+use crate::seen::Seen;
 
 /// `resources` of a container.
-pub(super) fn check(resources: &Value, claims: &[&str], at: &At<'_>, errors: &mut ErrorList) {
+pub(super) fn check(resources: &Value, claims: &Seen<&str>, at: &At<'_>, errors: &mut ErrorList) {
     requirements(resources, container_name, at, errors);
     claim_names(resources, claims, &at.child("claims"), errors);
 }
@@ -171,8 +172,9 @@ fn pod_name(name: &str, at: &At<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn claim_names(resources: &Value, claims: &[&str], list: &At<'_>, errors: &mut ErrorList) {
-    let mut seen = Vec::new();
+fn claim_names(resources: &Value, claims: &Seen<&str>, list: &At<'_>, errors: &mut ErrorList) {
+    // Whole claims, claims of which a part is asked for, and those parts.
+    let (mut whole, mut parts, mut requests) = (Seen::new(), Seen::new(), Seen::new());
     for (i, claim) in resources.items("claims").iter().enumerate() {
         let at = list.index(i);
         let (name, request) = (claim.text("name"), claim.text("request"));
@@ -181,29 +183,20 @@ fn claim_names(resources: &Value, claims: &[&str], list: &At<'_>, errors: &mut E
             continue;
         }
         name_if_set(claim, "request", names::dns1123_label, &at, errors);
-        let overlaps = |(n, r): &(&str, &str)| {
-            *n == name && (r.is_empty() || request.is_empty() || *r == request)
+        let new = if request.is_empty() {
+            whole.insert(name) && !parts.contains(&name)
+        } else {
+            parts.insert(name);
+            requests.insert((name, request)) && !whole.contains(&name)
         };
-        if seen.iter().any(overlaps) {
-            let key = if request.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{name}/{request}")
-            };
-            at.duplicate(errors, key);
+        if !new {
+            let slash = if request.is_empty() { "" } else { "/" };
+            at.duplicate(errors, format!("{name}{slash}{request}"));
         }
-        seen.push((name, request));
         if !claims.contains(&name) {
             let mut error = FieldError::not_found(at.path(), name);
-            error.detail = if claims.is_empty() {
-                "must be one of the names in pod.spec.resourceClaims which is empty".into()
-            } else {
-                format!(
-                    "must be one of the names in pod.spec.resourceClaims: {}",
-                    claims.join(", ")
-                )
-            };
-            errors.push(error);
+            error.detail = "must be one of the names in pod.spec.resourceClaims".into();
+            report(errors, error);
         }
     }
 }

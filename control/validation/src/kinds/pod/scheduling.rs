@@ -1,5 +1,7 @@
 //! Where a pod may run: affinity, tolerations, spread constraints, scheduling gates.
 
+use std::collections::HashMap;
+
 use minicloud_api::field::ErrorList;
 use minicloud_api::names;
 use serde_json::Value;
@@ -8,6 +10,7 @@ use super::super::text::{label_name, one_of_if_set};
 use super::selector_if_set;
 use crate::at::At;
 use crate::json::Get;
+use crate::seen::Seen;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -191,10 +194,11 @@ fn pod_term(term: &Value, at: &At<'_>, errors: &mut ErrorList) {
             label_name(key, &list.index(i), errors);
         }
     }
+    let excluded: Seen<&Value> = mismatching.iter().collect();
     for (i, key) in matching
         .iter()
         .enumerate()
-        .filter(|(_, key)| mismatching.contains(key))
+        .filter(|(_, key)| excluded.contains(key))
     {
         let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
         at.child("matchLabelKeys")
@@ -209,18 +213,29 @@ fn pod_term(term: &Value, at: &At<'_>, errors: &mut ErrorList) {
 }
 
 fn gates(spec: &Value, list: &At<'_>, errors: &mut ErrorList) {
-    let mut seen = Vec::new();
+    let mut seen = Seen::new();
     for (i, gate) in spec.items("schedulingGates").iter().enumerate() {
         let (at, name) = (list.index(i), gate.text("name"));
         at.complain(errors, name, names::qualified_name(name));
-        if seen.contains(&name) {
+        if !seen.insert(name) {
             at.duplicate(errors, name);
         }
-        seen.push(name);
     }
 }
 
 fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
+    // The last of those that are alike is the good one.
+    fn place(constraint: &Value) -> (&str, &str) {
+        (
+            constraint.text("topologyKey"),
+            constraint.text("whenUnsatisfiable"),
+        )
+    }
+    let last: HashMap<_, usize> = constraints
+        .iter()
+        .enumerate()
+        .map(|(i, c)| (place(c), i))
+        .collect();
     for (i, constraint) in constraints.iter().enumerate() {
         let at = list.index(i);
         let (key, action) = (
@@ -242,15 +257,7 @@ fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
                 &["DoNotSchedule", "ScheduleAnyway"],
             );
         }
-        let repeats = |other: &Value| {
-            other.text("topologyKey") == key && other.text("whenUnsatisfiable") == action
-        };
-        if constraints
-            .get(i + 1..)
-            .unwrap_or_default()
-            .iter()
-            .any(repeats)
-        {
+        if last.get(&(key, action)).is_some_and(|last| *last > i) {
             at.child("{topologyKey, whenUnsatisfiable}")
                 .duplicate(errors, format!("{{{key}, {action}}}"));
         }
@@ -276,17 +283,16 @@ fn spread(constraints: &[Value], list: &At<'_>, errors: &mut ErrorList) {
                 "must not be specified when labelSelector is not set",
             );
         }
+        let selector = constraint.at("labelSelector");
+        let expressions = selector.items("matchExpressions").iter();
+        let expressions: Seen<&str> = expressions
+            .map(|expression| expression.text("key"))
+            .collect();
         for (j, key) in keys.iter().filter_map(Value::as_str).enumerate() {
             let list = at.child("matchLabelKeys");
             let at = list.index(j);
             label_name(key, &at, errors);
-            let selector = constraint.at("labelSelector");
-            if selector.at("matchLabels").has(key)
-                || selector
-                    .items("matchExpressions")
-                    .iter()
-                    .any(|e| e.text("key") == key)
-            {
+            if selector.at("matchLabels").has(key) || expressions.contains(&key) {
                 at.invalid(
                     errors,
                     key,

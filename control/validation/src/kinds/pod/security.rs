@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::super::text::{descending_path, one_of_if_set};
 use crate::at::At;
 use crate::json::Get;
+use crate::seen::Seen;
 
 pub(super) fn check_pod(spec: &Value, at: &At<'_>, errors: &mut ErrorList) {
     let context = spec.at("securityContext");
@@ -121,7 +122,7 @@ fn id(value: &Value, at: &At<'_>, errors: &mut ErrorList) {
 
 fn sysctls(spec: &Value, context: &Value, list: &At<'_>, errors: &mut ErrorList) {
     const MAX_BYTES: usize = 253;
-    let mut seen = Vec::new();
+    let mut seen = Seen::new();
     for (i, sysctl) in context.items("sysctls").iter().enumerate() {
         let at = list.index(i);
         let at = at.child("name");
@@ -140,7 +141,7 @@ fn sysctls(spec: &Value, context: &Value, list: &At<'_>, errors: &mut ErrorList)
                  ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
             );
             at.invalid(errors, name, &detail);
-        } else if seen.contains(&name) {
+        } else if !seen.insert(name) {
             at.duplicate(errors, name);
         }
         let dotted = name.replace('/', ".");
@@ -157,7 +158,6 @@ fn sysctls(spec: &Value, context: &Value, list: &At<'_>, errors: &mut ErrorList)
         } else if spec.flag("hostIPC") && ipc {
             at.invalid(errors, name, "may not be specified when 'hostIPC' is true");
         }
-        seen.push(name);
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::text::ip;
 use super::{SPEC, containers};
 use crate::at::At;
 use crate::json::{Get, Set, same};
+use crate::seen::Seen;
 
 const STATUS: At<'static> = At::root("status");
 const MAY_CHANGE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
@@ -39,13 +40,11 @@ pub(super) fn check(new: &Value, old: &Value, errors: &mut ErrorList) {
     }
     tolerations(spec, before, errors);
     let gates = SPEC.child("schedulingGates");
+    let had = before.items("schedulingGates").iter();
+    let had: Seen<&str> = had.map(|gate| gate.text("name")).collect();
     for (i, gate) in spec.items("schedulingGates").iter().enumerate() {
         let name = gate.text("name");
-        if !before
-            .items("schedulingGates")
-            .iter()
-            .any(|old| old.text("name") == name)
-        {
+        if !had.contains(&name) {
             let detail =
                 format!("only deletion is allowed, but found new scheduling gate '{name}'");
             gates.index(i).child("name").forbidden(errors, &detail);
@@ -103,14 +102,15 @@ fn deadline(spec: &Value, before: &Value, errors: &mut ErrorList) -> bool {
 }
 
 fn tolerations(spec: &Value, before: &Value, errors: &mut ErrorList) {
-    let kept = |old: &Value| {
-        spec.items("tolerations").iter().any(|new| {
-            ["key", "operator", "value", "effect"]
-                .iter()
-                .all(|field| new.text(field) == old.text(field))
-        })
-    };
-    if !before.items("tolerations").iter().all(kept) {
+    fn essence(toleration: &Value) -> [&str; 4] {
+        ["key", "operator", "value", "effect"].map(|field| toleration.text(field))
+    }
+    let now: Seen<_> = spec.items("tolerations").iter().map(essence).collect();
+    if !before
+        .items("tolerations")
+        .iter()
+        .all(|old| now.contains(&essence(old)))
+    {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         SPEC.child("tolerations").forbidden(errors, detail);
     }
@@ -213,14 +213,21 @@ pub(super) fn check_status(new: &Value, old: &Value, errors: &mut ErrorList) {
             .invalid(errors, status.text("qosClass"), "field is immutable");
     }
     let policy = old.at("spec").text("restartPolicy");
-    let sidecars: Vec<&str> = old
+    let sidecars: Seen<&str> = old
         .at("spec")
         .items("initContainers")
         .iter()
         .filter(|c| c.text("restartPolicy") == "Always")
         .map(|c| c.text("name"))
         .collect();
-    transitions("containerStatuses", status, before, policy, &[], errors);
+    transitions(
+        "containerStatuses",
+        status,
+        before,
+        policy,
+        &Seen::new(),
+        errors,
+    );
     transitions(
         "initContainerStatuses",
         status,
@@ -234,7 +241,7 @@ pub(super) fn check_status(new: &Value, old: &Value, errors: &mut ErrorList) {
         status,
         before,
         "Never",
-        &[],
+        &Seen::new(),
         errors,
     );
     addresses(status, "podIPs", errors);
@@ -271,12 +278,17 @@ fn transitions(
     status: &Value,
     before: &Value,
     policy: &str,
-    except: &[&str],
+    except: &Seen<&str>,
     errors: &mut ErrorList,
 ) {
     if policy == "Always" {
         return;
     }
+    let alive = status
+        .items(list)
+        .iter()
+        .filter(|new| !new.at("state").has("terminated"));
+    let alive: Seen<&str> = alive.map(|new| new.text("name")).collect();
     for (i, old) in before.items(list).iter().enumerate() {
         let name = old.text("name");
         let ended = old.at("state").at("terminated");
@@ -284,8 +296,7 @@ fn transitions(
         if ended.is_null() || restarts || except.contains(&name) {
             continue;
         }
-        let back = |new: &Value| new.text("name") == name && !new.at("state").has("terminated");
-        if status.items(list).iter().any(back) {
+        if alive.contains(&name) {
             let detail = "may not be transitioned to non-terminated state";
             STATUS
                 .child(list)
@@ -303,9 +314,10 @@ fn addresses(status: &Value, field: &str, errors: &mut ErrorList) {
         .iter()
         .map(|entry| entry.text("ip"))
         .collect();
+    let mut seen = Seen::new();
     for (i, address) in ips.iter().enumerate() {
         ip(address, &list.index(i), errors);
-        if ips[..i].contains(address) {
+        if !seen.insert(address) {
             list.index(i).duplicate(errors, json!({"ip": address}));
         }
     }

@@ -11,6 +11,7 @@ use super::super::volume::check_claim_spec;
 use super::{Owner, env};
 use crate::at::At;
 use crate::json::Get;
+use crate::seen::Seen;
 
 /// The good volumes of a pod by name.
 pub(super) type Volumes<'a> = HashMap<&'a str, &'a Value>;
@@ -47,6 +48,14 @@ pub(super) fn check<'a>(
 ) -> Volumes<'a> {
     let volumes = spec.items("volumes");
     let mut good = Volumes::with_capacity(volumes.len());
+    let created: Seen<String> = match owner {
+        Owner::Pod(pod) => volumes
+            .iter()
+            .filter(|volume| volume.has("ephemeral"))
+            .map(|volume| format!("{pod}-{}", volume.text("name")))
+            .collect(),
+        Owner::Template => Seen::new(),
+    };
     for (i, volume) in volumes.iter().enumerate() {
         let at = list.index(i);
         let name = volume.text("name");
@@ -64,18 +73,12 @@ pub(super) fn check<'a>(
         if errors.len() == before {
             good.insert(name, volume);
         }
-        if let Owner::Pod(pod) = owner
-            && volume.has("persistentVolumeClaim")
-        {
-            let claim = volume.at("persistentVolumeClaim").text("claimName");
-            let created =
-                |v: &Value| v.has("ephemeral") && format!("{pod}-{}", v.text("name")) == claim;
-            if volumes.iter().any(created) {
-                let detail = "must not reference a PVC that gets created for an ephemeral volume";
-                at.child("persistentVolumeClaim")
-                    .child("claimName")
-                    .invalid(errors, claim, detail);
-            }
+        let claim = volume.at("persistentVolumeClaim").text("claimName");
+        if !claim.is_empty() && created.contains(&claim.to_owned()) {
+            let detail = "must not reference a PVC that gets created for an ephemeral volume";
+            at.child("persistentVolumeClaim")
+                .child("claimName")
+                .invalid(errors, claim, detail);
         }
     }
     good
@@ -210,7 +213,7 @@ fn downward_file(file: &Value, at: &At<'_>, errors: &mut ErrorList) {
 fn projected(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
     mode(source, "defaultMode", at, errors);
     let list = at.child("sources");
-    let mut paths: Vec<&str> = Vec::new();
+    let mut paths = Seen::new();
     for (i, each) in source.items("sources").iter().enumerate() {
         let here = list.index(i);
         let kinds = each
@@ -256,19 +259,15 @@ fn projected(source: &Value, at: &At<'_>, errors: &mut ErrorList) {
 }
 
 fn conflict<'a>(
-    seen: &mut Vec<&'a str>,
+    seen: &mut Seen<&'a str>,
     path: &'a str,
     shown: &str,
     at: &At<'_>,
     errors: &mut ErrorList,
 ) {
-    if path.is_empty() {
-        return;
-    }
-    if seen.contains(&path) {
+    if !path.is_empty() && !seen.insert(path) {
         at.invalid(errors, shown, "conflicting duplicate paths");
     }
-    seen.push(path);
 }
 
 fn token(token: &Value, here: &At<'_>, volume: &At<'_>, errors: &mut ErrorList) {

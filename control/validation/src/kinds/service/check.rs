@@ -8,6 +8,7 @@ use super::super::text::{PROTOCOLS, cidr, ip, name_if_set, one_of, one_of_if_set
 use super::super::text::{one_per_family, port_or_name};
 use super::{SPEC, external, headless, needs_health_check};
 use crate::json::Get;
+use crate::seen::Seen;
 
 pub(super) fn by_type(spec: &Value, errors: &mut ErrorList) {
     let kind = spec.text("type");
@@ -48,18 +49,17 @@ pub(super) fn by_type(spec: &Value, errors: &mut ErrorList) {
 pub(super) fn ports(spec: &Value, errors: &mut ErrorList) {
     let list = SPEC.child("ports");
     let ports = spec.items("ports");
-    let mut names = Vec::new();
-    let (mut node_ports, mut own) = (Vec::new(), Vec::new());
+    let mut names = Seen::new();
+    let (mut node_ports, mut own) = (Seen::new(), Seen::new());
     for (i, port) in ports.iter().enumerate() {
         let at = list.index(i);
         let (name, protocol) = (port.text("name"), port.text("protocol"));
         if !name.is_empty() {
             at.child("name")
                 .complain(errors, name, names::dns1123_label(name));
-            if names.contains(&name) {
+            if !names.insert(name) {
                 at.child("name").duplicate(errors, name);
             }
-            names.push(name);
         } else if ports.len() > 1 {
             at.child("name").required(errors, "");
         }
@@ -74,15 +74,13 @@ pub(super) fn ports(spec: &Value, errors: &mut ErrorList) {
                 at.child("nodePort")
                     .forbidden(errors, "may not be used when `type` is 'ClusterIP'");
             }
-            if node_ports.contains(&(protocol, node_port)) {
+            if !node_ports.insert((protocol, node_port)) {
                 at.child("nodePort").duplicate(errors, node_port);
             }
-            node_ports.push((protocol, node_port));
         }
-        if own.contains(&(protocol, number)) {
+        if !own.insert((protocol, number)) {
             at.duplicate(errors, json!({"port": number, "protocol": protocol}));
         }
-        own.push((protocol, number));
     }
 }
 
@@ -147,13 +145,14 @@ pub(super) fn addresses(spec: &Value, errors: &mut ErrorList) {
     }
     let families = SPEC.child("ipFamilies");
     let given = spec.items("ipFamilies");
+    let mut seen = Seen::new();
     for (i, family) in given.iter().enumerate() {
         if family != "IPv4" && family != "IPv6" {
             families
                 .index(i)
                 .unsupported(errors, family.clone(), &["IPv4", "IPv6"]);
         }
-        if given[..i].contains(family) {
+        if !seen.insert(family) {
             families.index(i).duplicate(errors, family.clone());
         }
     }

@@ -1,10 +1,13 @@
 //! What a Service keeps over an update: the addresses and ports that it was given, unless its type no longer has them.
 
+use std::collections::HashMap;
+
 use minicloud_api::field::ErrorList;
 use serde_json::Value;
 
 use super::{SPEC, external, headless, needs_health_check};
 use crate::json::{Get, Set, same};
+use crate::seen::Seen;
 
 fn needs_cluster_ip(spec: &Value) -> bool {
     spec.text("type") != "ExternalName"
@@ -32,7 +35,7 @@ pub(super) fn drop_what_the_type_lost(spec: &mut Value, old: &Value) {
         }
     }
     if needs_node_ports(old) && !needs_node_ports(spec) {
-        let had: Vec<i64> = old
+        let had: Seen<i64> = old
             .items("ports")
             .iter()
             .filter_map(|p| p.int("nodePort"))
@@ -84,25 +87,22 @@ pub(super) fn keep_allocated(spec: &mut Value, old: &Value) {
         spec.put("clusterIPs", Value::Array(vec![address]));
     }
     if needs_node_ports(old) && needs_node_ports(spec) {
-        let mut used: Vec<i64> = spec
+        let mut used: Seen<i64> = spec
             .items("ports")
             .iter()
             .filter_map(|p| p.int("nodePort"))
+            .collect();
+        let given = old.items("ports").iter();
+        let given: HashMap<&str, i64> = given
+            .map(|p| (p.text("name"), p.int("nodePort").unwrap_or(0)))
             .collect();
         for port in spec.items_mut("ports") {
             if port.int("nodePort").unwrap_or(0) != 0 {
                 continue;
             }
-            let before = old
-                .items("ports")
-                .iter()
-                .find(|p| p.text("name") == port.text("name"));
-            if let Some(number) = before
-                .and_then(|p| p.int("nodePort"))
-                .filter(|n| *n != 0 && !used.contains(n))
-            {
-                port.put("nodePort", number);
-                used.push(number);
+            let before = given.get(port.text("name")).copied().unwrap_or(0);
+            if before != 0 && used.insert(before) {
+                port.put("nodePort", before);
             }
         }
     }
