@@ -91,14 +91,12 @@ fn kind_of(code: tonic::Code, message: &str) -> ErrorKind {
         Code::AlreadyExists => ErrorKind::AlreadyExists,
         Code::InvalidArgument => ErrorKind::Invalid,
         Code::Unimplemented => ErrorKind::Unimplemented,
-        // A connection that breaks under a call comes as Unknown with tonic's own words, and a deadline that the client side
-        // enforces as Cancelled.
+        // A connection that breaks under a call comes as Unknown with tonic's own words.
         Code::Unknown
             if message.starts_with("transport error") || message.contains("h2 protocol error") =>
         {
             ErrorKind::Unavailable
         }
-        Code::Cancelled if message.contains("Timeout expired") => ErrorKind::Timeout,
         _ => ErrorKind::Failed,
     }
 }
@@ -142,7 +140,6 @@ mod tests {
                 "failed to create containerd task",
                 ErrorKind::Failed,
             ),
-            (Code::Cancelled, "Timeout expired", ErrorKind::Timeout),
             (
                 Code::DeadlineExceeded,
                 "context deadline exceeded",

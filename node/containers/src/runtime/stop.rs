@@ -16,7 +16,11 @@ use crate::translate::STOP_SIGNAL;
 
 pub(super) async fn stop(client: &Client, id: &str, grace: Duration) -> Result<(), RuntimeError> {
     // Whole seconds are all that CRI knows; a fraction must not become "at once".
-    let seconds = Duration::from_secs(grace.as_secs() + u64::from(grace.subsec_nanos() > 0));
+    let seconds = Duration::from_secs(
+        grace
+            .as_secs()
+            .saturating_add(u64::from(grace.subsec_nanos() > 0)),
+    );
     if grace.is_zero() {
         return absent_is_done(client.stop_container(id, seconds).await);
     }

@@ -124,7 +124,10 @@ async fn idle_costs_little() {
     tokio::time::sleep(window).await;
     let percent =
         |from: Duration, to: Duration| (to - from).as_secs_f64() / window.as_secs_f64() * 100.0;
-    println!("{}", std::fs::read_to_string(&site.containerd().log_file).unwrap());
+    println!(
+        "{}",
+        std::fs::read_to_string(&site.containerd().log_file).unwrap()
+    );
     println!(
         "idle with 10 pods: we {:.3} % CPU, containerd {:.3} % CPU, {} KiB",
         percent(before.0, cpu(ours)),
