@@ -16,6 +16,7 @@ mod discovery;
 mod dispatch;
 mod health;
 pub mod http;
+mod input;
 mod kinds;
 mod metrics;
 pub mod negotiate;

@@ -143,14 +143,6 @@ pub fn json_body(
     Ok((decoded.value.to_string().into(), warnings))
 }
 
-/// Refuses a body that is not JSON. Kubernetes takes an absent header for JSON.
-pub fn require_json(headers: &HeaderMap) -> Result<(), ApiStatus> {
-    match media_type(headers).as_str() {
-        "" | "application/json" => Ok(()),
-        _ => Err(ApiStatus::unsupported_media_type(JSON_ONLY)),
-    }
-}
-
 /// The format of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchType {

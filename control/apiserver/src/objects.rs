@@ -187,12 +187,11 @@ impl Api {
     /// It reads the store instead of taking the value written, under a lock: whoever comes last sees the newest state, whatever
     /// the order in which concurrent writers get here.
     pub(crate) fn observe(&self, resource: &Resource, key: &str) {
-        let watched = match (resource.group.as_str(), resource.plural.as_str()) {
-            ("rbac.authorization.k8s.io", _) => true,
-            ("", "pods" | "persistentvolumes" | "services") => true,
-            ("apiextensions.k8s.io", _) => true,
-            _ => false,
-        };
+        let watched = matches!(
+            (resource.group.as_str(), resource.plural.as_str()),
+            ("rbac.authorization.k8s.io" | "apiextensions.k8s.io", _)
+                | ("", "pods" | "persistentvolumes" | "services")
+        );
         if !watched {
             return;
         }

@@ -21,16 +21,6 @@ pub(crate) enum Part {
     Status,
 }
 
-/// Parses a request's body.
-pub(crate) fn parse(resource: &Resource, body: &[u8]) -> Result<Value, ApiStatus> {
-    serde_json::from_slice::<Value>(body).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {e}",
-            resource.kind
-        ))
-    })
-}
-
 /// Checks that an object is of the resource's kind and version; absent ones are filled in.
 pub(crate) fn identify(resource: &Resource, value: &mut Value) -> Result<(), ApiStatus> {
     let Some(root) = value.as_object_mut() else {

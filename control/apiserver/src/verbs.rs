@@ -1,5 +1,6 @@
 //! What can be done with objects, one file per verb. All of it is generic over [`crate::registry::Resource`].
 
+pub(crate) mod body;
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod delete;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
-use crate::negotiate;
+use crate::input;
 use crate::path::ResourceRequest;
 use crate::query::WriteOptions;
 use crate::registry::Resource;
@@ -25,13 +25,8 @@ pub(crate) async fn create(
     wanted: &ResourceRequest,
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
-    negotiate::require_json(&call.parts.headers)?;
     let options = WriteOptions::from_query(&call.query, "CreateOptions")?;
-    let binding: Value = serde_json::from_slice(body).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "the object provided is unrecognized (must be of type Binding): {e}"
-        ))
-    })?;
+    let binding = input::read(&call.parts.headers, body, "Binding", false)?.value;
     if !binding.is_object() {
         return Err(ApiStatus::bad_request(
             "the object provided is unrecognized (must be of type Binding)",

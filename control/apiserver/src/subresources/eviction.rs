@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
-use crate::negotiate;
+use crate::input;
 use crate::path::ResourceRequest;
 use crate::query::Query;
 use crate::registry::Resource;
@@ -23,12 +23,7 @@ pub(crate) async fn create(
     wanted: &ResourceRequest,
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
-    negotiate::require_json(&call.parts.headers)?;
-    let eviction: Value = serde_json::from_slice(body).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "the object provided is unrecognized (must be of type Eviction): {e}"
-        ))
-    })?;
+    let eviction = input::read(&call.parts.headers, body, "Eviction", false)?.value;
     let named = meta::name(&eviction);
     if !named.is_empty() && named != wanted.name {
         return Err(ApiStatus::bad_request(format!(
@@ -38,9 +33,8 @@ pub(crate) async fn create(
     let options = eviction
         .get("deleteOptions")
         .filter(|o| !o.is_null())
-        .map(Value::to_string)
-        .unwrap_or_default();
-    let mut options = DeleteOptions::read(&Query::default(), options.as_bytes())?;
+        .cloned();
+    let mut options = DeleteOptions::read(&Query::default(), options)?;
     options.dry_run |= call.query.flag("dryRun");
     delete::remove(
         api,

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::api::Api;
 use crate::http::respond::Answer;
 use crate::http::service::Call;
-use crate::negotiate;
+use crate::input;
 use crate::path::ResourceRequest;
 use crate::query::WriteOptions;
 use crate::registry::Resource;
@@ -23,9 +23,11 @@ pub(crate) async fn finalize(
     wanted: &ResourceRequest,
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
-    negotiate::require_json(&call.parts.headers)?;
     let options = WriteOptions::from_query(&call.query, "UpdateOptions")?;
-    let (given, _) = strategy::decode(resource, strategy::parse(resource, body)?)?;
+    let (given, _) = strategy::decode(
+        resource,
+        input::read(&call.parts.headers, body, &resource.kind, false)?.value,
+    )?;
     let wish = change::Change {
         user: &call.user,
         resource,

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
-use crate::negotiate;
 use crate::path::ResourceRequest;
 use crate::registry::Resource;
 use crate::strategy;
+use crate::{input, negotiate};
 
 pub(crate) fn create(
     api: &Api,
@@ -25,8 +25,7 @@ pub(crate) fn create(
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
     negotiate::plain(&call.parts.headers)?;
-    negotiate::require_json(&call.parts.headers)?;
-    let mut review = strategy::parse(resource, body)?;
+    let mut review = input::read(&call.parts.headers, body, &resource.kind, false)?.value;
     strategy::identify(resource, &mut review)?;
     let status = match resource.kind.as_str() {
         "TokenReview" => token(api, &review)?,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
+use crate::input;
 use crate::negotiate::{self, PatchType};
 use crate::objects;
 use crate::path::{ResourceRequest, Verb};
@@ -31,18 +32,17 @@ pub(crate) async fn serve(
         let object = api.object(resource, &wanted.namespace, &wanted.name)?;
         return Ok(respond::json(200, &scale_of(resource, &object)));
     }
-    let value: Value = serde_json::from_slice(body).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "the object provided is unrecognized (must be of type Scale): {e}"
-        ))
-    })?;
     let options = WriteOptions::from_query(&call.query, "UpdateOptions")?;
-    let patch = match wanted.verb {
-        Verb::Patch => Some(negotiate::patch_type(&call.parts.headers, false)?),
-        _ => {
-            negotiate::require_json(&call.parts.headers)?;
-            None
-        }
+    let (patch, value) = if wanted.verb == Verb::Patch {
+        let kind = negotiate::patch_type(&call.parts.headers, false)?;
+        let patch: Value = serde_json::from_slice(body)
+            .map_err(|e| ApiStatus::bad_request(format!("error decoding patch: {e}")))?;
+        (Some(kind), patch)
+    } else {
+        (
+            None,
+            input::read(&call.parts.headers, body, "Scale", false)?.value,
+        )
     };
     let wish = change::Change {
         user: &call.user,

@@ -12,7 +12,7 @@ use crate::admission;
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
-use crate::negotiate;
+use crate::input;
 use crate::path::ResourceRequest;
 use crate::registry::Resource;
 
@@ -23,12 +23,7 @@ pub(crate) fn create(
     wanted: &ResourceRequest,
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
-    negotiate::require_json(&call.parts.headers)?;
-    let request: Value = serde_json::from_slice(body).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "the object provided is unrecognized (must be of type TokenRequest): {e}"
-        ))
-    })?;
+    let request = input::read(&call.parts.headers, body, "TokenRequest", false)?.value;
     let account = api.object(resource, &wanted.namespace, &wanted.name)?;
     admission::restrict(
         api,

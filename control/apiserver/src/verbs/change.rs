@@ -31,7 +31,7 @@ pub(crate) struct Change<'a> {
 }
 
 /// Changes one object: `make` gives the wished object for the present one, decoded. It is called again when another writer
-/// was faster, unless the wished object names the version that it is based on.
+/// was faster; a wish that names the version that it is based on is then refused.
 pub(crate) async fn apply<F>(
     api: &Arc<Api>,
     change: &Change<'_>,
@@ -48,7 +48,7 @@ where
         let entry = api.store.get(&key).ok_or_else(missing)?;
         let old = objects::decode(resource, &entry.value, entry.mod_revision)?;
         let mut new = make(&old)?;
-        let based_on = check_identity(change, &new, &old)?;
+        check_identity(change, &new, &old)?;
         fit(change, &mut new, &old)?;
         strategy::default(resource, &mut new);
         if !change.trusted {
@@ -111,15 +111,16 @@ where
         };
         match result {
             Ok(written) => return Ok(written),
-            Err(StoreError::Conflict { .. }) if !based_on => {}
+            // Made again from the newer object. A patch that names no version fits it; a wish that names one is refused then.
+            Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(objects::store_error(resource, name, error)),
         }
     }
     Err(ApiStatus::modified(&resource.group, &resource.plural, name))
 }
 
-/// Name, uid and version of the wished object against the present one. True when the wished object names its version.
-fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<bool, ApiStatus> {
+/// Name, uid and version of the wished object against the present one.
+fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<(), ApiStatus> {
     let resource = change.resource;
     let given = meta::name(new);
     if given != change.name {
@@ -141,7 +142,7 @@ fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<bool,
         ));
     }
     match meta::resource_version(new) {
-        "" | "0" if resource.unconditional_update || change.trusted => Ok(false),
+        "" | "0" if resource.unconditional_update || change.trusted => Ok(()),
         "" | "0" => {
             let path = minicloud_api::field::Path::new("metadata").child("resourceVersion");
             let error = minicloud_api::field::FieldError::invalid(
@@ -156,7 +157,7 @@ fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<bool,
                 &vec![error].into(),
             ))
         }
-        version if version == meta::resource_version(old) => Ok(true),
+        version if version == meta::resource_version(old) => Ok(()),
         version => {
             crate::query::parse_revision(version)?;
             Err(ApiStatus::modified(

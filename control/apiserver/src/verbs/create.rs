@@ -8,7 +8,7 @@ use minicloud_api::status::ApiStatus;
 use minicloud_api::user::UserInfo;
 use serde_json::Value;
 
-use super::output;
+use super::{body, output};
 use crate::admission;
 use crate::api::Api;
 use crate::http::respond::Answer;
@@ -25,50 +25,22 @@ pub(crate) async fn create(
     call: &mut Call,
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
-    body: &[u8],
+    content: &[u8],
 ) -> Result<Answer, ApiStatus> {
     negotiate::object_form(&call.parts.headers)?;
-    negotiate::require_json(&call.parts.headers)?;
     let options = WriteOptions::from_query(&call.query, "CreateOptions")?;
-    let mut value = strategy::parse(resource, body)?;
-    if resource.converts_events {
-        strategy::identify(resource, &mut value)?;
-        crate::subresources::events::to_core(&mut value);
-        let core = core_events(api)?;
-        return finish_create(api, call, resource, &core, wanted, value, options).await;
-    }
-    finish_create(api, call, resource, resource, wanted, value, options).await
-}
-
-fn core_events(api: &Api) -> Result<Arc<Resource>, ApiStatus> {
-    api.registry
-        .built_in("", "events")
-        .ok_or_else(|| ApiStatus::internal("events are not served"))
-}
-
-async fn finish_create(
-    api: &Arc<Api>,
-    call: &mut Call,
-    answered: &Arc<Resource>,
-    stored: &Arc<Resource>,
-    wanted: &ResourceRequest,
-    value: Value,
-    options: WriteOptions,
-) -> Result<Answer, ApiStatus> {
-    let (value, unknown) = strategy::decode(stored, value)?;
-    for text in strategy::judge_unknown(stored, unknown, options.field_validation)? {
-        call.warn(text);
-    }
+    let stored = body::stored_row(api, resource)?;
+    let value = body::object(call, resource, &stored, content, options)?;
     let written = store(
         api,
         &call.user,
-        stored,
+        &stored,
         &wanted.namespace,
         value,
         options.dry_run,
     )
     .await?;
-    output::object(call, answered, 201, &written.bytes, written.revision)
+    output::object(call, resource, 201, &written.bytes, written.revision)
 }
 
 /// How often a generated name may collide before the client is told.
@@ -123,9 +95,13 @@ pub(crate) async fn store(
     } else {
         String::new()
     };
-    for attempt in 0.. {
-        let mut value = value.clone();
-        if !generated.is_empty() {
+    // Only an object whose name is made up can need another attempt.
+    let template = (!generated.is_empty()).then(|| value.clone());
+    for attempt in 0..NAME_ATTEMPTS {
+        if let Some(template) = &template {
+            if attempt > 0 {
+                value = template.clone();
+            }
             meta::metadata_mut(&mut value).insert("name".into(), generate(&generated).into());
         }
         strategy::default(resource, &mut value);

@@ -10,11 +10,12 @@ use minicloud_store::StoreError;
 use serde_json::Value;
 
 use super::deletion::{self, Decision, DeleteOptions};
-use super::{list, output};
+use super::{body, list, output};
 use crate::admission;
 use crate::api::Api;
 use crate::http::respond::Answer;
 use crate::http::service::Call;
+use crate::input;
 use crate::negotiate;
 use crate::objects::{self, Written};
 use crate::path::ResourceRequest;
@@ -35,25 +36,19 @@ pub(crate) async fn delete(
     call: &mut Call,
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
-    body: &[u8],
+    content: &[u8],
 ) -> Result<Answer, ApiStatus> {
-    let options = DeleteOptions::read(&call.query, body)?;
-    let core;
-    let stored = if resource.converts_events {
-        core = api
-            .registry
-            .built_in("", "events")
-            .ok_or_else(|| ApiStatus::internal("events are not served"))?;
-        &core
-    } else {
-        resource
-    };
+    let options = DeleteOptions::read(
+        &call.query,
+        input::optional(&call.parts.headers, content, "DeleteOptions")?,
+    )?;
+    let stored = body::stored_row(api, resource)?;
     let namespace = if resource.namespaced {
         wanted.namespace.as_str()
     } else {
         ""
     };
-    match remove(api, &call.user, stored, namespace, &wanted.name, &options).await? {
+    match remove(api, &call.user, &stored, namespace, &wanted.name, &options).await? {
         Left::Going(object) => output::object(call, resource, 200, &object.bytes, object.revision),
         Left::Gone { last, .. } if resource.returns_deleted => {
             output::object(call, resource, 200, &last.bytes, last.revision)
@@ -143,22 +138,21 @@ pub(crate) async fn collection(
     call: &mut Call,
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
-    body: &[u8],
+    content: &[u8],
 ) -> Result<Answer, ApiStatus> {
     let form = negotiate::object_form(&call.parts.headers)?;
-    let options = DeleteOptions::read(&call.query, body)?;
+    let options = DeleteOptions::read(
+        &call.query,
+        input::optional(&call.parts.headers, content, "DeleteOptions")?,
+    )?;
     let list_options = ListOptions::from_query(&call.query, false)?;
     let selection = Selection::new(resource, &list_options, "")?;
     let listing =
         list::collect(api, resource, &wanted.namespace, &list_options, &selection).await?;
-    let core = api.registry.built_in("", "events");
-    let stored = match &core {
-        Some(core) if resource.converts_events => core,
-        _ => resource,
-    };
+    let stored = body::stored_row(api, resource)?;
     for entry in &listing.entries {
         let (namespace, name) = resource.split_key(&entry.key);
-        match remove(api, &call.user, stored, namespace, name, &options).await {
+        match remove(api, &call.user, &stored, namespace, name, &options).await {
             Err(status) if status.code != 404 => return Err(status),
             _ => {}
         }

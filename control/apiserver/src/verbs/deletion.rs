@@ -33,11 +33,10 @@ const FOREGROUND: &str = "foregroundDeletion";
 
 impl DeleteOptions {
     /// From the body, or without one from the query.
-    pub(crate) fn read(query: &Query, body: &[u8]) -> Result<Self, ApiStatus> {
-        let value = if body.iter().all(u8::is_ascii_whitespace) {
-            from_query(query)?
-        } else {
-            from_body(body)?
+    pub(crate) fn read(query: &Query, body: Option<Value>) -> Result<Self, ApiStatus> {
+        let value = match body {
+            Some(body) => check_kind(body)?,
+            None => from_query(query)?,
         };
         let mut errors = Vec::new();
         let grace_seconds = match value.get("gracePeriodSeconds") {
@@ -136,10 +135,7 @@ fn from_query(query: &Query) -> Result<Value, ApiStatus> {
     Ok(value)
 }
 
-fn from_body(body: &[u8]) -> Result<Value, ApiStatus> {
-    let value: Value = serde_json::from_slice(body).map_err(|e| {
-        ApiStatus::bad_request(format!("the body is not a DeleteOptions object: {e}"))
-    })?;
+fn check_kind(value: Value) -> Result<Value, ApiStatus> {
     match value.get("kind").and_then(Value::as_str) {
         _ if !value.is_object() => Err(ApiStatus::bad_request(
             "the body is not a DeleteOptions object",
@@ -501,7 +497,7 @@ mod tests {
     #[test]
     fn options() {
         let check = |query: &str, body: &str, expect: Result<(), u16>| {
-            let got = DeleteOptions::read(&Query::parse(query), body.as_bytes());
+            let got = DeleteOptions::read(&Query::parse(query), serde_json::from_str(body).ok());
             assert_eq!(
                 got.map(|_| ()).map_err(|e| e.code),
                 expect,

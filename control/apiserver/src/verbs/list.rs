@@ -45,7 +45,7 @@ struct Token {
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 impl Token {
-    fn new(revision: u64, start: &str) -> String {
+    fn text(revision: u64, start: &str) -> String {
         let token = Self {
             v: TOKEN_VERSION.to_owned(),
             rv: revision,
@@ -160,7 +160,7 @@ pub(crate) async fn collect(
             if limit > 0 && entries.len() == limit {
                 // There is one more than fits: the next page begins after the last that does.
                 let continue_token = entries.last().map_or_else(String::new, |e: &Entry| {
-                    Token::new(
+                    Token::text(
                         page.revision,
                         e.key
                             .strip_prefix(resource.prefix.as_str())
@@ -213,7 +213,7 @@ fn at_revision(api: &Api, options: &ListOptions) -> Result<Option<u64>, ApiStatu
 
 fn next(resource: &Resource, page: &Page, limit: usize) -> String {
     match page.entries.last() {
-        Some(last) if page.more && limit > 0 => Token::new(
+        Some(last) if page.more && limit > 0 => Token::text(
             page.revision,
             last.key
                 .strip_prefix(resource.prefix.as_str())
@@ -228,7 +228,7 @@ fn expired(resource: &Resource, token: &str, error: StoreError) -> ApiStatus {
     match (&error, Token::parse(token)) {
         (StoreError::Compacted { .. }, Ok(token)) => {
             let mut status = ApiStatus::expired(EXPIRED);
-            status.details = Some(Box::new(json!({"continue": Token::new(0, &token.start)})));
+            status.details = Some(Box::new(json!({"continue": Token::text(0, &token.start)})));
             status
         }
         (StoreError::Compacted { requested, oldest }, Err(_)) => ApiStatus::expired(format!(
@@ -362,9 +362,9 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let token = Token::parse(&Token::new(7, "default/a")).unwrap();
+        let token = Token::parse(&Token::text(7, "default/a")).unwrap();
         assert_eq!((token.rv, token.start.as_str()), (7, "default/a"));
-        for bad in ["", "!", "e30", &Token::new(1, "")] {
+        for bad in ["", "!", "e30", &Token::text(1, "")] {
             assert_eq!(Token::parse(bad).map_err(|e| e.code), Err(400), "{bad}");
         }
     }

@@ -6,7 +6,7 @@ use minicloud_api::status::ApiStatus;
 use minicloud_validation::patch::{self as formats, PatchError};
 use serde_json::Value;
 
-use super::{change, output};
+use super::{body, change, output};
 use crate::api::Api;
 use crate::http::respond::Answer;
 use crate::http::service::Call;
@@ -21,28 +21,19 @@ pub(crate) async fn patch(
     call: &mut Call,
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
-    body: &[u8],
+    content: &[u8],
     part: Part,
 ) -> Result<Answer, ApiStatus> {
     negotiate::object_form(&call.parts.headers)?;
     let kind = negotiate::patch_type(&call.parts.headers, resource.is_custom())?;
     let options = WriteOptions::from_query(&call.query, "PatchOptions")?;
-    let patch: Value = serde_json::from_slice(body)
+    let patch: Value = serde_json::from_slice(content)
         .map_err(|e| ApiStatus::bad_request(format!("error decoding patch: {e}")))?;
-    let core;
-    let stored = if resource.converts_events {
-        core = api
-            .registry
-            .built_in("", "events")
-            .ok_or_else(|| ApiStatus::internal("events are not served"))?;
-        &core
-    } else {
-        resource
-    };
+    let stored = body::stored_row(api, resource)?;
     let mut unknown = Vec::new();
     let wish = change::Change {
         user: &call.user,
-        resource: stored,
+        resource: &stored,
         namespace: &wanted.namespace,
         name: &wanted.name,
         part,
@@ -58,8 +49,8 @@ pub(crate) async fn patch(
         if resource.converts_events {
             crate::subresources::events::to_core(&mut patched);
         }
-        let (value, fields) = strategy::decode(stored, patched)?;
-        unknown = strategy::judge_unknown(stored, fields, options.field_validation)?;
+        let (value, fields) = strategy::decode(&stored, patched)?;
+        unknown = strategy::judge_unknown(&stored, fields, options.field_validation)?;
         Ok(value)
     })
     .await?;
