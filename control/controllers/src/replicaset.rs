@@ -50,7 +50,12 @@ pub(crate) struct Plan {
 }
 
 /// `active` are the set's pods that count; `related` those of its siblings too (the same Deployment), for the ranking.
-pub(crate) fn decide(set: &ReplicaSet, active: &[Arc<Pod>], related: &[Arc<Pod>], now: Timestamp) -> Plan {
+pub(crate) fn decide(
+    set: &ReplicaSet,
+    active: &[Arc<Pod>],
+    related: &[Arc<Pod>],
+    now: Timestamp,
+) -> Plan {
     let wanted = wanted(set);
     if active.len() <= wanted {
         return Plan {

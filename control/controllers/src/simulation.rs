@@ -142,7 +142,10 @@ impl World {
                 Action::Create(set) => self.create_set(*set),
                 Action::Update(update) => self.write_set(&update.old, update.new),
                 Action::Delete(set) => {
-                    let old = self.sets.get(&set.name_any()).is_some_and(|s| s.resource_version() == set.resource_version());
+                    let old = self
+                        .sets
+                        .get(&set.name_any())
+                        .is_some_and(|s| s.resource_version() == set.resource_version());
                     if old {
                         self.sets.remove(&set.name_any());
                         self.deployment_view.sets.remove(&set.name_any());
@@ -151,7 +154,9 @@ impl World {
                     old
                 }
                 Action::Revision(revision) => {
-                    self.deployment.annotations_mut().insert("deployment.kubernetes.io/revision".into(), revision);
+                    self.deployment
+                        .annotations_mut()
+                        .insert("deployment.kubernetes.io/revision".into(), revision);
                     true
                 }
                 Action::Tell(_) => true,
@@ -182,14 +187,19 @@ impl World {
     }
 
     fn sync_set(&mut self, name: &str) {
-        let Some(set) = self.set_view.sets.get(name).cloned() else { return };
-        let of = |pod: &&Arc<Pod>| controller(&pod.metadata).is_some_and(|c| c.uid == uid(&set.metadata));
+        let Some(set) = self.set_view.sets.get(name).cloned() else {
+            return;
+        };
+        let of = |pod: &&Arc<Pod>| {
+            controller(&pod.metadata).is_some_and(|c| c.uid == uid(&set.metadata))
+        };
         let mine: Vec<_> = self.set_view.pods.values().filter(of).cloned().collect();
         let active: Vec<_> = mine.iter().filter(|p| is_active(p)).cloned().collect();
         if self.expected.satisfied(&key(&set), uid(&set.metadata)) {
             let plan = decide_pods(&set, &active, &active, self.now);
             if plan.create > 0 {
-                self.expected.creating(&key(&set), uid(&set.metadata), plan.create);
+                self.expected
+                    .creating(&key(&set), uid(&set.metadata), plan.create);
                 for _ in 0..plan.create {
                     if self.fails() {
                         self.expected.saw_created(&key(&set));
@@ -198,8 +208,13 @@ impl World {
                     }
                 }
             } else if !plan.delete.is_empty() {
-                let uids: Vec<_> = plan.delete.iter().map(|p| uid(&p.metadata).to_owned()).collect();
-                self.expected.deleting(&key(&set), uid(&set.metadata), uids.clone());
+                let uids: Vec<_> = plan
+                    .delete
+                    .iter()
+                    .map(|p| uid(&p.metadata).to_owned())
+                    .collect();
+                self.expected
+                    .deleting(&key(&set), uid(&set.metadata), uids.clone());
                 for id in uids {
                     if self.fails() || !self.delete_pod(&id) {
                         self.expected.saw_deleted(&key(&set), &id);
@@ -207,7 +222,10 @@ impl World {
                 }
             }
         }
-        let terminating = mine.iter().filter(|p| is_deleting(&p.metadata) && !is_finished(p)).count();
+        let terminating = mine
+            .iter()
+            .filter(|p| is_deleting(&p.metadata) && !is_finished(p))
+            .count();
         let mut new = set.clone();
         new.status = Some(status(&set, &active, terminating, None, self.now));
         if new.status != set.status {
@@ -228,7 +246,9 @@ impl World {
     }
 
     fn delete_pod(&mut self, name: &str) -> bool {
-        let Some(mut pod) = self.pods.get(name).cloned() else { return false };
+        let Some(mut pod) = self.pods.get(name).cloned() else {
+            return false;
+        };
         if !is_deleting(&pod.metadata) {
             pod.metadata.deletion_timestamp = Some(Time(self.now));
             self.change_pod(pod);
@@ -245,7 +265,14 @@ impl World {
     /// A kubelet does something: ends a pod that is being deleted, or brings one up.
     fn kubelet(&mut self) {
         let names: Vec<String> = self.pods.keys().cloned().collect();
-        let Some(mut pod) = self.dice.pick(&names).and_then(|n| self.pods.get(n)).cloned() else { return };
+        let Some(mut pod) = self
+            .dice
+            .pick(&names)
+            .and_then(|n| self.pods.get(n))
+            .cloned()
+        else {
+            return;
+        };
         if is_deleting(&pod.metadata) {
             self.pods.remove(&pod.name_any());
             self.log.push(Event::PodGone(pod));
@@ -260,8 +287,13 @@ impl World {
     /// The replica set controller's cache and the deployment controller's each catch up a little.
     fn catch_up(&mut self, most: u64) {
         for of_sets in [true, false] {
-            let view = if of_sets { &mut self.set_view } else { &mut self.deployment_view };
-            let upto = (view.at + usize::try_from(self.dice.roll(most + 1)).unwrap()).min(self.log.len());
+            let view = if of_sets {
+                &mut self.set_view
+            } else {
+                &mut self.deployment_view
+            };
+            let upto =
+                (view.at + usize::try_from(self.dice.roll(most + 1)).unwrap()).min(self.log.len());
             for event in &self.log[view.at..upto] {
                 match event {
                     Event::Set(set) if self.sets.contains_key(&set.name_any()) => {
@@ -283,7 +315,8 @@ impl World {
                     Event::PodGone(pod) => {
                         view.pods.remove(&pod.name_any());
                         if of_sets && let Some(owner) = controller(&pod.metadata) {
-                            self.expected.saw_deleted(&Key::new("ns", &owner.name), uid(&pod.metadata));
+                            self.expected
+                                .saw_deleted(&Key::new("ns", &owner.name), uid(&pod.metadata));
                         }
                     }
                 }
@@ -315,10 +348,16 @@ impl World {
 
     fn check_sets(&self) {
         for set in self.sets.values() {
-            let of = |p: &&Pod| is_active(p) && controller(&p.metadata).is_some_and(|c| c.uid == uid(&set.metadata));
+            let of = |p: &&Pod| {
+                is_active(p) && controller(&p.metadata).is_some_and(|c| c.uid == uid(&set.metadata))
+            };
             let have = self.pods.values().filter(of).count();
             let peak = self.peaks[&set.name_any()];
-            assert!(have <= peak, "{} has {have} pods and was never larger than {peak}", set.name_any());
+            assert!(
+                have <= peak,
+                "{} has {have} pods and was never larger than {peak}",
+                set.name_any()
+            );
         }
     }
 
@@ -339,7 +378,9 @@ impl World {
                 self.kubelet();
             }
             let status = self.deployment.status.clone().unwrap_or_default();
-            if self.log.len() == before && status.observed_generation == self.deployment.metadata.generation {
+            if self.log.len() == before
+                && status.observed_generation == self.deployment.metadata.generation
+            {
                 return;
             }
         }
@@ -358,8 +399,18 @@ fn rollouts_converge_and_never_overstep() {
         world.settle();
         let wanted = usize::try_from(replicas).unwrap();
         assert_eq!(world.counts(), (wanted, wanted), "seed {seed}");
-        let most = wanted + usize::try_from(if surge == 0 && unavailable == 0 { 0 } else { surge }).unwrap();
-        let missing = if surge == 0 && unavailable == 0 { 1 } else { unavailable.min(replicas) };
+        let most = wanted
+            + usize::try_from(if surge == 0 && unavailable == 0 {
+                0
+            } else {
+                surge
+            })
+            .unwrap();
+        let missing = if surge == 0 && unavailable == 0 {
+            1
+        } else {
+            unavailable.min(replicas)
+        };
         let least = wanted - usize::try_from(missing).unwrap();
         for round in 1..=3 {
             // Every third is a way back to an old version.
@@ -370,15 +421,30 @@ fn rollouts_converge_and_never_overstep() {
                 world.check_sets();
                 let (active, ready) = world.counts();
                 assert!(active <= most, "seed {seed}: {active} pods, {most} at most");
-                assert!(ready >= least, "seed {seed}: {ready} ready, {least} at least");
+                assert!(
+                    ready >= least,
+                    "seed {seed}: {ready} ready, {least} at least"
+                );
             }
         }
         world.settle();
         assert_eq!(world.counts(), (wanted, wanted), "seed {seed}");
         let status = world.deployment.status.clone().unwrap();
-        assert_eq!((status.updated_replicas, status.available_replicas), (Some(replicas), Some(replicas)), "seed {seed}");
-        let images: HashSet<_> =
-            world.pods.values().map(|p| p.spec.as_ref().unwrap().containers[0].image.clone().unwrap()).collect();
+        assert_eq!(
+            (status.updated_replicas, status.available_replicas),
+            (Some(replicas), Some(replicas)),
+            "seed {seed}"
+        );
+        let images: HashSet<_> = world
+            .pods
+            .values()
+            .map(|p| {
+                p.spec.as_ref().unwrap().containers[0]
+                    .image
+                    .clone()
+                    .unwrap()
+            })
+            .collect();
         assert_eq!(images, HashSet::from(["1".to_owned()]), "seed {seed}");
     }
 }

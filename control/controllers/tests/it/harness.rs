@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
@@ -65,6 +65,11 @@ impl Cluster {
         };
         tokio::spawn(minicloud_controllers::run(controllers, shutdown.clone()));
         tokio::spawn(crate::kubelet::run(admin.clone()));
+        let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), "default");
+        until(&accounts, "default", "pods can be made", |account| {
+            !account.is_null()
+        })
+        .await;
         Self {
             dir,
             admin,
@@ -185,7 +190,9 @@ fn identities(pki: Arc<Pki>, url: String) -> minicloud_controllers::ClientFor {
             name => CertSpec::controller(name),
         };
         // The configuration reads no files and asks nobody, so this does not wait.
-        client(&pki, &url, &spec).now_or_never().expect("a client without waiting")
+        client(&pki, &url, &spec)
+            .now_or_never()
+            .expect("a client without waiting")
     })
 }
 
