@@ -123,7 +123,7 @@ impl Agent {
             "the runtime answers"
         );
         let machine = Machine::look(&config.data_dir);
-        let (_, allocatable) = node::capacity(&config, machine);
+        let (_, allocatable) = node::capacity::of(&config, machine);
         let list = Some(allocatable);
         let amount = |name: &str| {
             let q = resources::quantity(&list, name)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Settings of one agent.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub tls: ServerTls,
     /// Resources kept from pods: subtracted from capacity. In Kubernetes' quantities by resource name.
     pub reserved: BTreeMap<String, String>,
+    /// How long a starting agent waits for the API server's word before pods run as they were checkpointed.
+    pub offline_after: Duration,
     /// Version to report as `kubeletVersion`, e.g. `v1.36.0+minicloud`.
     pub version: String,
 }
@@ -81,6 +84,7 @@ impl Config {
             listen: SocketAddr::from(([0, 0, 0, 0], 10250)),
             tls,
             reserved: BTreeMap::new(),
+            offline_after: Duration::from_secs(10),
             version: concat!("v1.36.0+minicloud.", env!("CARGO_PKG_VERSION")).into(),
         }
     }

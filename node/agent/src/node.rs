@@ -1,6 +1,7 @@
 //! The Node object and its Lease. Know before changing: the heartbeat is the Lease (a small write every ten seconds that the server keeps
 //! in memory); the Node's status is written when it changes, and otherwise every five minutes.
 
+pub mod capacity;
 pub mod conditions;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,6 @@ use k8s_openapi::api::core::v1::{
     ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints,
     NodeStatus,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -33,44 +33,6 @@ const REPORT: Duration = Duration::from_secs(300);
 const LEASE_SECONDS: i32 = 40;
 /// Images in the status, the largest first; the kubelet's bound.
 const IMAGES: usize = 50;
-
-/// Capacity and allocatable, in Kubernetes' quantities.
-pub(crate) fn capacity(
-    config: &Config,
-    machine: Machine,
-) -> (BTreeMap<String, Quantity>, BTreeMap<String, Quantity>) {
-    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let all: [(&str, i64); 4] = [
-        ("cpu", signed(machine.cpus) * 1000),
-        ("memory", signed(machine.memory_bytes)),
-        ("ephemeral-storage", signed(machine.disk_bytes)),
-        ("pods", i64::from(config.max_pods)),
-    ];
-    let text = |name: &str, n: i64| {
-        Quantity(match name {
-            "cpu" if n % 1000 == 0 => (n / 1000).to_string(),
-            "cpu" => format!("{n}m"),
-            "pods" => n.to_string(),
-            _ => format!("{}Ki", n / 1024),
-        })
-    };
-    let left = |name: &str, n: i64| {
-        let reserved = config
-            .reserved
-            .get(name)
-            .and_then(|q| q.parse::<minicloud_api::quantity::Quantity>().ok());
-        let reserved = reserved.map_or(0, |q| if name == "cpu" { q.millis() } else { q.units() });
-        (n - reserved).max(0)
-    };
-    (
-        all.iter()
-            .map(|(k, n)| ((*k).to_owned(), text(k, *n)))
-            .collect(),
-        all.iter()
-            .map(|(k, n)| ((*k).to_owned(), text(k, left(k, *n))))
-            .collect(),
-    )
-}
 
 /// Keeps the Node and its Lease until shutdown. `port` is where the agent's server listens.
 pub(crate) async fn run(shared: Arc<Shared>, machine: Machine, port: u16, mut shutdown: Shutdown) {
@@ -280,7 +242,7 @@ impl Keeper {
             .collect();
         addresses.push(address("Hostname", config.node_name.clone()));
         status.addresses = Some(addresses);
-        let (capacity, allocatable) = capacity(config, self.machine);
+        let (capacity, allocatable) = capacity::of(config, self.machine);
         // Extended resources are somebody else's.
         status.capacity.get_or_insert_default().extend(capacity);
         status

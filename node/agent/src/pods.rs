@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
@@ -22,9 +21,6 @@ use crate::runtime::{ObservedPod, PodChange};
 use crate::shared::Shared;
 use crate::worker::{self, Begin, Desired, Handle};
 use crate::{pod, resources};
-
-/// How long a starting agent waits for the API's word before it goes by its checkpoints.
-const OFFLINE: Duration = Duration::from_secs(10);
 
 /// The pods of this machine, for whoever asks.
 #[derive(Default)]
@@ -83,7 +79,7 @@ pub(crate) async fn run(
         watcher::Config::default().fields(&format!("spec.nodeName={}", shared.config.node_name));
     let mut watch = watcher(api, config).default_backoff().boxed();
     let mut listed: Vec<Pod> = Vec::new();
-    let offline = tokio::time::sleep(OFFLINE);
+    let offline = tokio::time::sleep(shared.config.offline_after);
     tokio::pin!(offline);
     loop {
         tokio::select! {

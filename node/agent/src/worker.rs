@@ -297,6 +297,9 @@ impl Worker {
         let volumes_see = |p: &Pod| (p.metadata.labels.clone(), p.metadata.annotations.clone());
         self.refresh |= volumes_see(&pod) != volumes_see(&self.pod);
         let moved = crate::checkpoint::strip(&pod) != crate::checkpoint::strip(&self.pod);
+        // The server is there again, if it was away.
+        self.report.try_now();
+        self.finish_retry = Backoff::default();
         self.report.seen(&pod);
         self.pod = pod;
         if moved {

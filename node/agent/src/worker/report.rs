@@ -53,6 +53,11 @@ impl Report {
         }
     }
 
+    /// Forgets earlier failures.
+    pub(super) fn try_now(&mut self) {
+        self.retry = Backoff::default();
+    }
+
     pub(super) fn broke_off(&mut self) {
         self.busy = false;
     }

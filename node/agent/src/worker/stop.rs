@@ -32,6 +32,7 @@ pub(super) async fn kill(shared: &Shared, pod: &Pod, order: &Order) -> Result<()
     let begun = Instant::now();
     let container = pod::container(pod, &order.name).map(|(_, c)| c);
     let hook = container.and_then(|c| Some((c, c.lifecycle.as_ref()?.pre_stop.as_ref()?)));
+    let mut left = order.grace;
     if let Some((container, hook)) = hook.filter(|_| order.hook) {
         let target = Target {
             container_id: order.id.clone(),
@@ -48,11 +49,8 @@ pub(super) async fn kill(shared: &Shared, pod: &Pod, order: &Order) -> Result<()
                 message,
             );
         }
+        left = left.saturating_sub(begun.elapsed()).max(LEAST.min(left));
     }
-    let left = order
-        .grace
-        .saturating_sub(begun.elapsed())
-        .max(LEAST.min(order.grace));
     shared.runtime.stop_container(&order.id, left).await
 }
 
