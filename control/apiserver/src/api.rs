@@ -30,6 +30,8 @@ pub struct Api {
     /// Held while Services get addresses, from choosing to storing.
     pub(crate) names: tokio::sync::Mutex<()>,
     pub(crate) cleaning: crate::crds::Cleaning,
+    /// Told when a role has changed: aggregated roles may have to follow.
+    pub(crate) roles_changed: tokio::sync::Notify,
     ending: watch::Sender<bool>,
 }
 
@@ -46,6 +48,7 @@ impl Api {
             observing: Mutex::new(()),
             names: tokio::sync::Mutex::new(()),
             cleaning: crate::crds::Cleaning::default(),
+            roles_changed: tokio::sync::Notify::new(),
             ending: watch::channel(false).0,
             config,
             store,

@@ -17,7 +17,8 @@ use crate::registry::{Definition, Registry, Resource};
 use crate::strategy::Part;
 use crate::verbs::change;
 use crate::verbs::delete;
-use crate::verbs::deletion::{self, Decision, DeleteOptions};
+use crate::verbs::delete_options::DeleteOptions;
+use crate::verbs::deletion::{self, Decision};
 
 /// Keeps a definition until its objects are gone.
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";

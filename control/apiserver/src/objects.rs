@@ -211,6 +211,9 @@ impl Api {
                 Some(value) => self.authorizer.upsert(kind, value),
                 None => self.authorizer.remove(kind, namespace, name),
             }
+            if kind == RbacKind::ClusterRole {
+                self.roles_changed.notify_one();
+            }
             return;
         }
         match (resource.plural.as_str(), &value) {

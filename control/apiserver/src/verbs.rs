@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod delete_options;
 pub(crate) mod deletion;
 pub(crate) mod get;
 pub(crate) mod list;

@@ -260,7 +260,9 @@ impl Services {
             }
             let path = Path::new("spec").child("ports").index(i).child("nodePort");
             let key = (protocol(port), given);
-            if !self.ports.contains(&given) {
+            // A port that the Service had before the range changed may stay.
+            let had = before.iter().any(|b| node_port(b) == Some(given));
+            if !self.ports.contains(&given) && !had {
                 let why = format!(
                     "provided port is not in the valid range. The range of valid ports is {}-{}",
                     self.ports.start(),

@@ -27,13 +27,16 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
     let builders = Arc::new((builder(&api).http1_only(), builder(&api).http2_only()));
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(place) = Arc::clone(&connections).acquire_owned().await else {
-            break;
+        let next = async {
+            // Held before accepting: what is too much waits in the kernel's queue.
+            let place = Arc::clone(&connections).acquire_owned().await;
+            (place, listener.accept().await)
         };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (place, accepted) = tokio::select! {
+            next = next => next,
             () = shutdown.wait() => break,
         };
+        let Ok(place) = place else { break };
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {

@@ -19,7 +19,7 @@ use crate::strategy::{self, Part};
 use crate::verbs::change::{self, Change};
 use crate::verbs::create;
 use crate::verbs::delete;
-use crate::verbs::deletion::DeleteOptions;
+use crate::verbs::delete_options::DeleteOptions;
 
 /// The server's own identity.
 pub(super) fn server_user() -> UserInfo {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use minicloud_api::meta;
 use minicloud_api::part::Shutdown;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::strategy::Part;
@@ -17,18 +18,23 @@ const EVENT_AGE: SignedDuration = SignedDuration::from_secs(3600);
 /// More events than this are too many, however young: the oldest go.
 const EVENTS_MAX: usize = 10_000;
 const EVENTS_EVERY: Duration = Duration::from_secs(300);
-const ROLES_EVERY: Duration = Duration::from_secs(5);
+/// How long to wait for further roles before aggregated ones are written: they mostly come many at once.
+const ROLES_REST: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(api: Arc<Api>, mut shutdown: Shutdown) {
     let mut events = tokio::time::interval(EVENTS_EVERY);
-    let mut roles = tokio::time::interval(ROLES_EVERY);
-    for interval in [&mut events, &mut roles] {
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    }
+    events.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut roles_due: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = events.tick() => sweep_events(&api, Timestamp::now()).await,
-            _ = roles.tick() => aggregate(&api).await,
+            () = api.roles_changed.notified(), if roles_due.is_none() => {
+                roles_due = Some(Instant::now() + ROLES_REST);
+            }
+            () = tokio::time::sleep_until(roles_due.unwrap_or_else(Instant::now)), if roles_due.is_some() => {
+                roles_due = None;
+                aggregate(&api).await;
+            }
             () = shutdown.wait() => return,
         }
     }

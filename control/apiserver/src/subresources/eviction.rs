@@ -14,7 +14,7 @@ use crate::path::ResourceRequest;
 use crate::query::Query;
 use crate::registry::Resource;
 use crate::verbs::delete;
-use crate::verbs::deletion::DeleteOptions;
+use crate::verbs::delete_options::DeleteOptions;
 
 pub(crate) async fn create(
     api: &Arc<Api>,

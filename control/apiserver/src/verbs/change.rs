@@ -145,11 +145,13 @@ fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<(), A
         "" | "0" if resource.unconditional_update || change.trusted => Ok(()),
         "" | "0" => {
             let path = minicloud_api::field::Path::new("metadata").child("resourceVersion");
-            let error = minicloud_api::field::FieldError::invalid(
+            let mut error = minicloud_api::field::FieldError::invalid(
                 path,
                 0,
                 "must be specified for an update",
             );
+            // As Go prints an unsigned number.
+            "0x0".clone_into(&mut error.value);
             Err(ApiStatus::invalid(
                 &resource.group,
                 &resource.kind,

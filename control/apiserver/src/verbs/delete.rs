@@ -9,7 +9,8 @@ use minicloud_api::user::UserInfo;
 use minicloud_store::StoreError;
 use serde_json::Value;
 
-use super::deletion::{self, Decision, DeleteOptions};
+use super::delete_options::DeleteOptions;
+use super::deletion::{self, Decision};
 use super::{body, list, output};
 use crate::admission;
 use crate::api::Api;

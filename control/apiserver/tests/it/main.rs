@@ -4,5 +4,6 @@ mod api;
 mod harness;
 mod hostile;
 mod kubectl;
+mod load;
 mod runtime;
 mod streams;
