@@ -97,7 +97,7 @@ impl ApiServer {
                 what: "the deletion of definitions".to_owned(),
                 source,
             })?;
-        tokio::spawn(upkeep::run(Arc::clone(&api), shutdown.clone()));
+        tokio::spawn(upkeep::run(Arc::clone(&api), address, shutdown.clone()));
         let serving = tokio::spawn(server::run(api, listener, shutdown));
         tracing::info!(%address, "the Kubernetes API is served");
         Ok(Running { address, serving })

@@ -43,7 +43,16 @@ pub fn no_page() -> Answer {
 
 /// A refusal.
 pub fn status(status: &ApiStatus) -> Answer {
-    let mut answer = json(status.code, &status.to_value());
+    let mut body = status.to_value();
+    // An expired list says how to go on, and Kubernetes says that in the metadata.
+    if let Some(token) = body
+        .get_mut("details")
+        .and_then(Value::as_object_mut)
+        .and_then(|d| d.remove("continue"))
+    {
+        body["metadata"]["continue"] = token;
+    }
+    let mut answer = json(status.code, &body);
     if let Some(seconds) = status.retry_after_seconds() {
         answer
             .headers_mut()

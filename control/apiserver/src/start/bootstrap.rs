@@ -33,12 +33,15 @@ pub(super) async fn run(api: &Arc<Api>, address: SocketAddr) -> Result<(), Start
         put(api, "", "namespaces", namespace).await?;
     }
     const RBAC: &str = "rbac.authorization.k8s.io";
-    for role in bootstrap::cluster_roles() {
-        standard(api, RBAC, "clusterroles", role).await?;
-    }
-    for binding in bootstrap::cluster_role_bindings() {
-        standard(api, RBAC, "clusterrolebindings", binding).await?;
-    }
+    // All at once, so that they share the store's commits: the first start is quick.
+    let roles = bootstrap::cluster_roles()
+        .into_iter()
+        .map(|role| standard(api, RBAC, "clusterroles", role));
+    futures::future::try_join_all(roles).await?;
+    let bindings = bootstrap::cluster_role_bindings()
+        .into_iter()
+        .map(|binding| standard(api, RBAC, "clusterrolebindings", binding));
+    futures::future::try_join_all(bindings).await?;
     kubernetes_service(api, address).await
 }
 
@@ -145,7 +148,10 @@ async fn standard(
 }
 
 /// The Service by which pods reach the API, and the Endpoints and EndpointSlice that point to this server.
-async fn kubernetes_service(api: &Arc<Api>, address: SocketAddr) -> Result<(), StartError> {
+pub(super) async fn kubernetes_service(
+    api: &Arc<Api>,
+    address: SocketAddr,
+) -> Result<(), StartError> {
     let advertise = api.config.advertise;
     let port = if advertise.port() == 0 {
         address.port()
@@ -195,6 +201,18 @@ async fn kubernetes_service(api: &Arc<Api>, address: SocketAddr) -> Result<(), S
         &["endpoints", "ports"],
     )
     .await
+}
+
+/// True when somebody has removed what [`kubernetes_service`] makes.
+pub(super) fn kubernetes_service_lacks(api: &Api) -> bool {
+    let lacks = |group: &str, plural: &str| {
+        let row = api.registry.built_in(group, plural);
+        row.is_some_and(|row| api.store.get(&row.key("default", "kubernetes")).is_none())
+    };
+    let advertise = api.config.advertise.ip();
+    let pointed = !advertise.is_loopback() && !advertise.is_unspecified();
+    lacks("", "services")
+        || (pointed && (lacks("", "endpoints") || lacks("discovery.k8s.io", "endpointslices")))
 }
 
 /// Creates an object, or sets these fields of the one that is there.

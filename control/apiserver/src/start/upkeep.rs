@@ -1,5 +1,6 @@
 //! What the server keeps up while it runs: events do not live for ever, aggregated roles show what they gather.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +18,28 @@ use crate::verbs::change::{self, Change};
 const EVENT_AGE: SignedDuration = SignedDuration::from_secs(3600);
 /// More events than this are too many, however young: the oldest go.
 const EVENTS_MAX: usize = 10_000;
+/// How often to look whether the Service `kubernetes` is still there: three look-ups in memory.
+const SERVICE_EVERY: Duration = Duration::from_secs(15);
 const EVENTS_EVERY: Duration = Duration::from_secs(300);
 /// How long to wait for further roles before aggregated ones are written: they mostly come many at once.
 const ROLES_REST: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(api: Arc<Api>, mut shutdown: Shutdown) {
+pub(super) async fn run(api: Arc<Api>, address: SocketAddr, mut shutdown: Shutdown) {
     let mut events = tokio::time::interval(EVENTS_EVERY);
     events.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut service = tokio::time::interval(SERVICE_EVERY);
+    service.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut roles_due: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = events.tick() => sweep_events(&api, Timestamp::now()).await,
+            _ = service.tick() => {
+                if super::bootstrap::kubernetes_service_lacks(&api)
+                    && let Err(error) = super::bootstrap::kubernetes_service(&api, address).await
+                {
+                    tracing::warn!(%error, "cannot put the Service kubernetes back; trying again");
+                }
+            }
             () = api.roles_changed.notified(), if roles_due.is_none() => {
                 roles_due = Some(Instant::now() + ROLES_REST);
             }

@@ -198,6 +198,139 @@ async fn lists_are_paged_and_selected() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn history_that_is_gone_is_said_to_be() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    for i in 0..4 {
+        assert_eq!(
+            call(&c, Method::POST, MAPS, &map(&format!("m{i}"))).await.0,
+            201
+        );
+    }
+    let (_, first) = call(&c, Method::GET, &format!("{MAPS}?limit=2"), &Value::Null).await;
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let old = first["metadata"]["resourceVersion"].as_str().unwrap();
+    for _ in 0..3 {
+        assert_eq!(
+            call(&c, Method::PUT, &format!("{MAPS}/m0"), &map("m0"))
+                .await
+                .0,
+            200
+        );
+        assert_eq!(
+            call(
+                &c,
+                Method::PATCH,
+                &format!("{MAPS}/m0"),
+                &json!({"data": {"a": "z"}})
+            )
+            .await
+            .0,
+            200
+        );
+    }
+    server.store.compact(server.store.revision()).await.unwrap();
+    let (code, gone) = call(
+        &c,
+        Method::GET,
+        &format!("{MAPS}?limit=2&continue={token}"),
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(
+        (code, gone["reason"].as_str()),
+        (410, Some("Expired")),
+        "{gone}"
+    );
+    // The client may go on with what is there now.
+    let token = gone["metadata"]["continue"].as_str().unwrap();
+    let (code, rest) = call(
+        &c,
+        Method::GET,
+        &format!("{MAPS}?limit=2&continue={token}"),
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(
+        (code, rest["items"][0]["metadata"]["name"].as_str()),
+        (200, Some("m2")),
+        "{rest}"
+    );
+    let exact = format!("{MAPS}?resourceVersion={old}&resourceVersionMatch=Exact");
+    assert_eq!(call(&c, Method::GET, &exact, &Value::Null).await.0, 410);
+    let (code, _, body) = send(
+        &c,
+        Method::GET,
+        &format!("{MAPS}?watch=1&timeoutSeconds=1&resourceVersion={old}"),
+        &[],
+        "",
+    )
+    .await;
+    let event: Value = serde_json::from_str(body.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (
+            code,
+            event["type"].as_str(),
+            event["object"]["code"].as_u64()
+        ),
+        (200, Some("ERROR"), Some(410)),
+        "{event}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_lose_nothing() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    assert_eq!(call(&c, Method::POST, MAPS, &map("shared")).await.0, 201);
+    let path = format!("{MAPS}/shared");
+    let patches = (0..8).map(|i| {
+        let (c, path) = (c.clone(), path.clone());
+        async move {
+            let mut data = serde_json::Map::new();
+            data.insert(format!("k{i}"), "v".into());
+            call(&c, Method::PATCH, &path, &json!({"data": data}))
+                .await
+                .0
+        }
+    });
+    assert_eq!(futures::future::join_all(patches).await, [200; 8]);
+    let (_, merged) = call(&c, Method::GET, &path, &Value::Null).await;
+    assert_eq!(merged["data"].as_object().unwrap().len(), 9, "{merged}");
+    // No address is given twice, however many ask at once.
+    let services = (0..40).map(|i| {
+        let c = c.clone();
+        async move {
+            let service = json!({"metadata": {"name": format!("s{i}")}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
+            let (code, made) = call(&c, Method::POST, "/api/v1/namespaces/default/services", &service).await;
+            assert_eq!(code, 201, "{made}");
+            (made["spec"]["clusterIP"].to_string(), made["spec"]["ports"][0]["nodePort"].to_string())
+        }
+    });
+    let given = futures::future::join_all(services).await;
+    let addresses: std::collections::HashSet<&String> = given.iter().map(|(a, _)| a).collect();
+    let ports: std::collections::HashSet<&String> = given.iter().map(|(_, p)| p).collect();
+    assert_eq!((addresses.len(), ports.len()), (40, 40));
+    // Made-up names, too.
+    let named = (0..20).map(|_| {
+        let c = c.clone();
+        async move {
+            call(
+                &c,
+                Method::POST,
+                MAPS,
+                &json!({"metadata": {"generateName": "g-"}}),
+            )
+            .await
+            .0
+        }
+    });
+    assert_eq!(futures::future::join_all(named).await, [201; 20]);
+    server.stop().await;
+}
+
 /// The lines of a watch that ends by itself.
 async fn watch(c: &kube::Client, query: &str) -> Vec<(String, String)> {
     let (code, _, body) = send(c, Method::GET, &format!("{MAPS}?watch=1&{query}"), &[], "").await;

@@ -188,6 +188,19 @@ async fn bodies_and_queries_that_mean_no_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_are_not_waited_for() {
+    let limits = Limits {
+        request_timeout: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let server = Server::with(limits).await;
+    let head = "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\nconnection: close\r\n\r\n{";
+    let answer = raw(&server, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_much_at_once_is_put_off() {
     let limits = Limits {
         long_running: 2,
