@@ -19,6 +19,7 @@ use axum::{Json, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use minicloud_api::part::Shutdown;
+use minicloud_api::status::ApiStatus;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -167,7 +168,7 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     }
 }
 
-/// A refusal: plain text, as the kubelet's.
+/// A refusal. The API server passes it on as it is, so it is a `Status`, which clients understand.
 pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
 
 impl Refusal {
@@ -182,12 +183,16 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (
-            self.0,
-            [("content-type", "text/plain; charset=utf-8")],
-            self.1 + "\n",
-        )
-            .into_response()
+        let reason = match self.0 {
+            StatusCode::BAD_REQUEST => "BadRequest",
+            StatusCode::UNAUTHORIZED => "Unauthorized",
+            StatusCode::FORBIDDEN => "Forbidden",
+            StatusCode::NOT_FOUND => "NotFound",
+            StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
+            _ => "InternalError",
+        };
+        let status = ApiStatus::new(self.0.as_u16(), reason, self.1);
+        (self.0, Json(status.to_value())).into_response()
     }
 }
 

@@ -109,6 +109,10 @@ pub(crate) struct Worker {
     report: Report,
     finish_retry: Backoff,
     finished: bool,
+    /// The checkpoint is out of date.
+    save_wanted: bool,
+    /// A checkpoint is being written.
+    saving: bool,
     /// Tells starts that the pod is to stop.
     stop: watch::Sender<bool>,
 }
@@ -167,6 +171,8 @@ pub(crate) fn spawn(
         begun: HashMap::new(),
         finish_retry: Backoff::default(),
         finished: false,
+        save_wanted: false,
+        saving: false,
         stop: watch::channel(false).0,
     };
     tokio::spawn(async move {
@@ -215,6 +221,7 @@ impl Worker {
                         tracing::error!(pod = pod::key(&self.pod), %error, "an operation on a pod broke off");
                         self.begun.remove(&error.id()).inspect(|busy| { self.memory.busy.remove(busy); });
                         self.report.broke_off();
+                        self.saving = false;
                         self.stale = true;
                     }
                 },
@@ -259,7 +266,7 @@ impl Worker {
         }
         if decision.outcome.is_some() && self.memory.outcome.is_none() {
             self.memory.outcome = decision.outcome.clone();
-            self.save();
+            self.save_wanted = true;
         }
         self.note_backoffs(&decision.status);
         let mut shown = (*self.pod).clone();
@@ -273,6 +280,7 @@ impl Worker {
             moved
         });
         self.memory.last_status = Some(decision.status);
+        self.save();
         let mut wake = decision.wake;
         let mut earlier = |at: Option<Timestamp>| wake = [wake, at].into_iter().flatten().min();
         earlier(self.send_report(now));
@@ -304,7 +312,7 @@ impl Worker {
         self.pod = pod;
         if moved {
             self.hold_objects();
-            self.save();
+            self.save_wanted = true;
         }
     }
 

@@ -62,6 +62,10 @@ impl Worker {
                 why,
             } => self.kill(id, name, grace, hook, &why, now),
             Action::Finish => {
+                // A write under way would bring the checkpoint back.
+                if self.saving {
+                    return None;
+                }
                 if let Some(at) = self.finish_retry.retry_at(now) {
                     return Some(at);
                 }
@@ -186,7 +190,7 @@ impl Worker {
                 self.memory.volumes_retry = Backoff::default();
                 self.tokens = prepared.tokens.clone();
                 self.prepared = std::sync::Arc::new(*prepared);
-                self.save();
+                self.save_wanted = true;
             }
             Done::Volumes(Err(why)) => {
                 self.event(None, Severity::Warning, "FailedMount", why);
@@ -280,7 +284,7 @@ impl Worker {
             }
             Done::Reported(result) => self.reported(result),
             Done::Probed { id, kind, result } => self.probed(&id, kind, result),
-            Done::Saved => {}
+            Done::Saved => self.saving = false,
         }
     }
 }

@@ -80,11 +80,13 @@ impl Worker {
         renew
     }
 
-    /// Writes the checkpoint.
+    /// Writes the checkpoint if it is wanted. One write at a time: the newest content is the last one written.
     pub(super) fn save(&mut self) {
-        if self.memory.gone {
+        if !self.save_wanted || self.saving || self.memory.gone {
             return;
         }
+        self.save_wanted = false;
+        self.saving = true;
         let checkpoint = self.checkpoint();
         let shared = self.shared.clone();
         self.begin(None, async move {
