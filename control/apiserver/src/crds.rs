@@ -35,6 +35,9 @@ pub(crate) fn observe(registry: &Registry, name: &str, definition: Option<&Value
             Definition {
                 compiled: Arc::new(compiled),
                 terminating: meta::is_deleting(definition),
+                revision: meta::resource_version(definition)
+                    .parse()
+                    .unwrap_or(u64::MAX),
             },
         ),
         Err(errors) => {

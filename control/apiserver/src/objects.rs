@@ -68,7 +68,7 @@ pub(crate) fn too_large_version(requested: u64, current: u64) -> ApiStatus {
     }
 }
 
-/// Parses a stored object; its apiVersion is that of the row.
+/// Parses a stored object; its apiVersion, and where its definition has changed since its shape, are those of the row.
 pub(crate) fn decode(resource: &Resource, bytes: &[u8], revision: u64) -> Result<Value, ApiStatus> {
     let mut value = codec::decode(bytes, revision).map_err(|e| {
         ApiStatus::internal(format!("a stored {} cannot be read: {e}", resource.kind))
@@ -77,6 +77,12 @@ pub(crate) fn decode(resource: &Resource, bytes: &[u8], revision: u64) -> Result
         && let Some(root) = value.as_object_mut()
     {
         root.insert("apiVersion".into(), resource.api_version().into());
+    }
+    if let Some(custom) = resource.custom()
+        && resource.reshapes(revision)
+    {
+        custom.version.schema.prune(&mut value);
+        custom.version.schema.apply_defaults(&mut value);
     }
     Ok(value)
 }

@@ -57,6 +57,9 @@ pub struct CustomVersion {
     pub storage_api_version: String,
     /// True while the definition is being deleted: nothing new may be made.
     pub terminating: bool,
+    /// Objects that were written before this revision, or through another version, may lack what the schema now fills in: they
+    /// are brought into shape when they are read.
+    pub shaped_since: u64,
 }
 
 /// One row: everything that is generic code's to know about a resource.
@@ -169,6 +172,11 @@ impl Resource {
     /// The subresource of this name.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// True when an object that was stored at `revision` is not answered as it lies in the store.
+    pub fn reshapes(&self, revision: u64) -> bool {
+        self.converts_events || self.custom().is_some_and(|c| revision < c.shaped_since)
     }
 
     /// True for custom resources.

@@ -42,7 +42,8 @@ impl Default for Limits {
             header_bytes: 64 << 10,
             request_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(15),
-            head_timeout: Duration::from_secs(90),
+            // Longer than clients keep idle connections (90 s in Go and hyper), so that they close first.
+            head_timeout: Duration::from_secs(180),
             drain_timeout: Duration::from_secs(10),
         }
     }

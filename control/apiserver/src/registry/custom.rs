@@ -68,6 +68,12 @@ pub(super) fn rows(name: &str, definition: &Definition) -> Vec<Resource> {
                     crd_name: name.to_owned(),
                     storage_api_version: storage_api_version.clone(),
                     terminating: definition.terminating,
+                    // With several versions an object may have been written through any of them.
+                    shaped_since: if crd.versions.len() > 1 {
+                        u64::MAX
+                    } else {
+                        definition.revision
+                    },
                 })),
             }
         })

@@ -58,6 +58,8 @@ pub struct Definition {
     pub compiled: Arc<CompiledCrd>,
     /// True while it is being deleted.
     pub terminating: bool,
+    /// The revision of its last change.
+    pub revision: u64,
 }
 
 /// The registry itself.

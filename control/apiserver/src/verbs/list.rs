@@ -3,6 +3,8 @@
 //! A list without selectors is written out from the stored bytes, piece by piece: nothing is parsed and the whole is never in
 //! memory at once.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Bytes, BytesMut};
@@ -75,7 +77,7 @@ first chunk was returned and now may show up in the list.";
 pub(crate) async fn list(
     api: &Api,
     call: &Call,
-    resource: &Resource,
+    resource: &Arc<Resource>,
     wanted: &ResourceRequest,
 ) -> Result<Answer, ApiStatus> {
     let form = negotiate::object_form(&call.parts.headers)?;
@@ -244,7 +246,7 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Writes a listing out.
 pub(crate) fn write(
     call: &Call,
-    resource: &Resource,
+    resource: &Arc<Resource>,
     form: Form,
     listing: Listing,
 ) -> Result<Answer, ApiStatus> {
@@ -280,22 +282,24 @@ pub(crate) fn write(
                 pieces(head, listing.entries, item),
             ))
         }
-        Form::Object | Form::AggregatedDiscovery if resource.converts_events => {
-            let items = listing
-                .entries
-                .iter()
-                .map(decode)
-                .collect::<Result<Vec<Value>, _>>()?;
-            let list = json!({
-                "kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items,
-            });
-            Ok(respond::json(200, &list))
-        }
         Form::Object | Form::AggregatedDiscovery => {
             let head = head(&resource.list_kind, &resource.api_version(), &metadata);
-            let item_head = resource.item_head.clone();
+            let resource = Arc::clone(resource);
             let item = move |out: &mut BytesMut, entry: &Entry| {
-                codec::render_into(out, &item_head, &entry.value, entry.mod_revision);
+                if !resource.reshapes(entry.mod_revision) {
+                    codec::render_into(out, &resource.item_head, &entry.value, entry.mod_revision);
+                    return;
+                }
+                match output::value(&resource, &entry.value, entry.mod_revision) {
+                    Ok(value) => out.extend_from_slice(value.to_string().as_bytes()),
+                    // The list has begun, so the best that can be done is to hand out what lies there.
+                    Err(_) => codec::render_into(
+                        out,
+                        &resource.item_head,
+                        &entry.value,
+                        entry.mod_revision,
+                    ),
+                }
             };
             Ok(respond::json_bytes(
                 200,

@@ -51,7 +51,7 @@ pub(crate) fn bytes(
                 .to_string()
                 .into())
         }
-        Form::Object | Form::AggregatedDiscovery if resource.converts_events => {
+        Form::Object | Form::AggregatedDiscovery if resource.reshapes(revision) => {
             Ok(value(resource, stored, revision)?.to_string().into())
         }
         Form::Object | Form::AggregatedDiscovery => {

@@ -293,7 +293,7 @@ impl Watcher {
 
     fn put_entry(&mut self, out: &mut BytesMut, kind: Kind, entry: &Entry, revision: u64) {
         begin_line(out, kind.word());
-        if self.form == Form::Object && !self.resource.converts_events {
+        if self.form == Form::Object && !self.resource.reshapes(entry.mod_revision) {
             codec::render_into(out, &self.resource.head, &entry.value, revision);
         } else {
             let headers = !std::mem::replace(&mut self.headers_sent, true);

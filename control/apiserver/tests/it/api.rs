@@ -893,6 +893,29 @@ async fn custom_resources_live_and_end_with_their_definition() {
         (200, Some(8), Some("example.org/v1")),
         "{w}"
     );
+    // A default that the definition gets later shows in objects that were there before.
+    let columns = json!([{"op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/shape",
+        "value": {"type": "string", "default": "round"}}]);
+    let crd = format!("{CRDS}/widgets.example.org");
+    let (code, _, body) = send(
+        &c,
+        Method::PATCH,
+        &crd,
+        &[("content-type", "application/json-patch+json")],
+        columns.to_string(),
+    )
+    .await;
+    assert_eq!(code, 200, "{body}");
+    let (_, w) = call(&c, Method::GET, &path, &Value::Null).await;
+    assert_eq!(w["spec"]["shape"], "round", "{w}");
+    let (_, list) = call(&c, Method::GET, widgets, &Value::Null).await;
+    assert_eq!(
+        (
+            list["items"][0]["spec"]["shape"].as_str(),
+            list["kind"].as_str()
+        ),
+        (Some("round"), Some("WidgetList"))
+    );
     let hold = json!({"metadata": {"finalizers": ["example.org/hold"]}});
     assert_eq!(call(&c, Method::PATCH, &path, &hold).await.0, 200);
     let (code, going) = call(

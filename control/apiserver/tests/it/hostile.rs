@@ -224,3 +224,151 @@ async fn too_much_at_once_is_put_off() {
     assert!(again.starts_with("HTTP/1.1 200 "), "{again}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_objects_of_every_kind() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    call(
+        &c,
+        Method::POST,
+        "/api/v1/namespaces/default/serviceaccounts",
+        &json!({"metadata": {"name": "default"}}),
+    )
+    .await;
+    let odd = [
+        json!(null),
+        json!(5),
+        json!("x"),
+        json!([]),
+        json!([[{}]]),
+        json!({}),
+        json!({"a": {"b": [null]}}),
+        json!({"": ""}),
+        json!({"containers": [{}], "template": {}, "versions": [{}], "names": {}, "ports": [{}], "rules": [{}]}),
+        json!({"containers": [null], "template": null, "versions": [null], "names": [], "ports": [null], "scope": 1}),
+        json!({"type": "NodePort", "clusterIP": "é", "clusterIPs": [1, null], "ports": [{"port": -1, "nodePort": 9_999_999_999_i64}]}),
+        json!({"replicas": 1e300, "selector": {"matchExpressions": [{"operator": "In"}]}, "nodeName": {}}),
+    ];
+    let (_, core) = call(&c, Method::GET, "/api/v1", &Value::Null).await;
+    let mut kinds = vec![("/api/v1".to_owned(), core)];
+    let (_, groups) = call(&c, Method::GET, "/apis", &Value::Null).await;
+    for group in groups["groups"].as_array().unwrap() {
+        let path = format!(
+            "/apis/{}",
+            group["preferredVersion"]["groupVersion"].as_str().unwrap()
+        );
+        let (_, list) = call(&c, Method::GET, &path, &Value::Null).await;
+        kinds.push((path, list));
+    }
+    let mut asked = 0;
+    for (path, list) in kinds {
+        for resource in list["resources"].as_array().unwrap() {
+            let name = resource["name"].as_str().unwrap();
+            let creatable = resource["verbs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|v| v == "create");
+            if name.contains('/') || !creatable {
+                continue;
+            }
+            let path = if resource["namespaced"] == true {
+                format!("{path}/namespaces/default/{name}")
+            } else {
+                format!("{path}/{name}")
+            };
+            for odd in &odd {
+                for field in [
+                    "spec",
+                    "status",
+                    "metadata",
+                    "data",
+                    "subsets",
+                    "endpoints",
+                    "roleRef",
+                    "involvedObject",
+                    "regarding",
+                ] {
+                    let mut object = json!({"metadata": {"generateName": "odd-"}});
+                    object[field] = odd.clone();
+                    let (code, answer) = call(&c, Method::POST, &path, &object).await;
+                    assert!(code < 500, "POST {path} {object}: {code} {answer}");
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert!(asked > 1000);
+    for path in [
+        "pods/p/binding",
+        "pods/p/eviction",
+        "serviceaccounts/default/token",
+    ] {
+        for odd in &odd {
+            for body in [
+                odd.clone(),
+                json!({"spec": odd, "target": odd, "deleteOptions": odd, "metadata": odd}),
+            ] {
+                let (code, answer) = call(
+                    &c,
+                    Method::POST,
+                    &format!("/api/v1/namespaces/default/{path}"),
+                    &body,
+                )
+                .await;
+                assert!(code < 500, "{path} {body}: {code} {answer}");
+            }
+        }
+    }
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    for (path, object) in [
+        (
+            "/api/v1/namespaces/default/services",
+            json!({"spec": {"ports": [{"port": 80}]}}),
+        ),
+        (
+            "/api/v1/namespaces/default/pods",
+            json!({"spec": template["spec"]}),
+        ),
+        ("/api/v1/nodes", json!({})),
+        ("/api/v1/namespaces", json!({})),
+        (
+            "/apis/apps/v1/namespaces/default/deployments",
+            json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}),
+        ),
+        (
+            "/apis/coordination.k8s.io/v1/namespaces/default/leases",
+            json!({"spec": {}}),
+        ),
+    ] {
+        let mut object = object.clone();
+        object["metadata"] = json!({"name": "odd"});
+        let (code, answer) = call(&c, Method::POST, path, &object).await;
+        assert_eq!(code, 201, "{path}: {answer}");
+        for odd in &odd {
+            for field in ["spec", "status", "metadata"] {
+                let mut patch = json!({});
+                patch[field] = odd.clone();
+                for part in ["", "/status", "/scale"] {
+                    for kind in [
+                        "application/merge-patch+json",
+                        "application/strategic-merge-patch+json",
+                    ] {
+                        let path = format!("{path}/odd{part}");
+                        let (code, _, answer) = send(
+                            &c,
+                            Method::PATCH,
+                            &path,
+                            &[("content-type", kind)],
+                            patch.to_string(),
+                        )
+                        .await;
+                        assert!(code < 500, "PATCH {path} {patch}: {code} {answer}");
+                    }
+                }
+            }
+        }
+    }
+    server.stop().await;
+}
