@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kube::Client;
@@ -143,6 +144,7 @@ impl Agent {
             checkpoints,
             starts: Semaphore::new(STARTS),
             pods: Pods::default(),
+            offline: AtomicBool::new(false),
             host: Host {
                 ips: config.host_ips(),
                 runtime: name,

@@ -3,6 +3,7 @@
 //! or a watch that fails says nothing.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt};
@@ -127,6 +128,7 @@ impl Source {
     /// A complete list: what is not in it is gone.
     async fn list(&mut self, mut pods: Vec<Pod>) {
         self.told = true;
+        self.shared.offline.store(false, Ordering::Relaxed);
         // Those that run already come first, so that admission refuses the newest.
         pods.sort_by_key(|p| {
             (
@@ -180,6 +182,7 @@ impl Source {
     /// The API server has been away too long: the pods run as they were.
     fn go_by_checkpoints(&mut self) {
         self.told = true;
+        self.shared.offline.store(true, Ordering::Relaxed);
         tracing::warn!(
             pods = self.kept.len(),
             "the API server does not answer; pods run as they were assigned before"

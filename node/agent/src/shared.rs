@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::Client;
@@ -21,7 +22,9 @@ use crate::volumes::Dirs;
 /// Sandboxes and containers that are created at the same time. More only makes each slower.
 pub(crate) const STARTS: usize = 8;
 /// How long a pod waits for the API server before it makes do with what was checkpointed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The same while the server is known to be away.
+const HURRY: Duration = Duration::from_millis(100);
 /// Longest call to the API server.
 pub(crate) const API_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -41,9 +44,20 @@ pub(crate) struct Shared {
     pub(crate) memory_bytes: u64,
     /// CPU in thousandths, everything else in units.
     pub(crate) allocatable: BTreeMap<String, i64>,
+    /// The API server has not answered since the agent started, and pods run by their checkpoints.
+    pub(crate) offline: AtomicBool,
 }
 
 impl Shared {
+    /// How long to wait for the API server where something else will do.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.offline.load(Ordering::Relaxed) {
+            HURRY
+        } else {
+            PATIENCE
+        }
+    }
+
     /// What a pod's resolver is told. The machine's file is read anew: it changes with the network.
     pub(crate) fn resolver(&self, pod: &k8s_openapi::api::core::v1::Pod) -> DnsConfig {
         let node = std::fs::read_to_string(&self.config.resolv_conf)

@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, strip};
 use crate::decide::Volumes;
 use crate::objects::Resolved;
 use crate::pod;
-use crate::shared::{ApiError, PATIENCE, Shared, api};
+use crate::shared::{ApiError, Shared, api};
 use crate::volumes::{self, Claim};
 
 /// A token is renewed when this part of its life is over.
@@ -128,7 +128,12 @@ async fn prepare(
     let names = pod::referenced_objects(pod);
     let objects = shared
         .objects
-        .resolve(pod::namespace(pod), &names, &seed.objects, PATIENCE)
+        .resolve(
+            pod::namespace(pod),
+            &names,
+            &seed.objects,
+            shared.patience(),
+        )
         .await?;
     let mut claims = BTreeMap::new();
     for volume in pod::spec(pod).volumes.iter().flatten() {
@@ -222,7 +227,7 @@ async fn renew(
                 .unwrap_or("default");
             let params = PostParams::default();
             let call = api(accounts.create_token_request(account, &params, &request));
-            match tokio::time::timeout(PATIENCE, call)
+            match tokio::time::timeout(shared.patience(), call)
                 .await
                 .unwrap_or(Err(ApiError::Silent("too slow".into())))
             {

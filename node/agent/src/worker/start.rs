@@ -13,7 +13,7 @@ use super::prepare::Prepared;
 use crate::events::Severity;
 use crate::probe::check::{self, Target};
 use crate::runtime::{Image, Mount};
-use crate::shared::{PATIENCE, Shared};
+use crate::shared::Shared;
 use crate::volumes::{MountInputs, container_mounts};
 use crate::{dns, env, pod, security, translate};
 
@@ -75,15 +75,14 @@ pub(super) async fn start(
         _ = stop.wait_for(|stop| *stop) => return Err(failed("ContainerCreating")("the pod is being stopped".into())),
     };
     let image = image.map_err(|m| failed(m.reason)(m.message))?;
-    let _permit = shared.starts.acquire().await;
     let names = pod::referenced_objects(pod);
     let namespace = pod::namespace(pod);
     let objects = shared
         .objects
-        .resolve(namespace, &names, &prepared.objects, PATIENCE)
+        .resolve(namespace, &names, &prepared.objects, shared.patience())
         .await
         .map_err(config_error)?;
-    let services = shared.services.of(namespace, PATIENCE).await;
+    let services = shared.services.of(namespace, shared.patience()).await;
     let inputs = env::Inputs {
         objects: &objects,
         services: &services,
@@ -93,6 +92,8 @@ pub(super) async fn start(
     };
     let env = env::environment(pod, container, inputs).map_err(config_error)?;
     security::check_non_root(pod, container, &image).map_err(config_error)?;
+    // What waits for the API server is behind us: a permit is held for the machine's own work only.
+    let _permit = shared.starts.acquire().await;
     let made = {
         let (shared, pod, prepared, env, order) = (
             shared.clone(),

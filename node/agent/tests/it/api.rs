@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -10,6 +11,8 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+
+use crate::bench::LONGEST;
 
 /// Group and version, resource, namespace, name.
 type Key = (String, String, String, String);
@@ -126,7 +129,7 @@ impl Api {
                 None => status(404, "NotFound", &format!("{resource} \"{name}\" not found")),
             },
             ("POST", Some(_), "token") => {
-                let expires = jiff::Timestamp::now() + std::time::Duration::from_secs(3600);
+                let expires = jiff::Timestamp::now() + Duration::from_secs(3600);
                 answer(
                     201,
                     &json!({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "spec": value["spec"],
@@ -402,6 +405,23 @@ impl Api {
         pod["metadata"]["deletionTimestamp"] = json!(jiff::Timestamp::now());
         pod["metadata"]["deletionGracePeriodSeconds"] = grace.into();
         self.put(Self::core("pods", name), pod);
+    }
+
+    /// Waits until a pod's object passes `test`; gives the object.
+    pub async fn until_pod(&self, name: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let until = tokio::time::Instant::now() + LONGEST;
+        while tokio::time::Instant::now() < until {
+            last = self.read("pods", name);
+            if test(&last) {
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!(
+            "pod {name} never: {what}; events {:?}; {last:#}",
+            self.events(name)
+        );
     }
 
     /// Takes an object away at once.

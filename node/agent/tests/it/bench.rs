@@ -1,9 +1,10 @@
 //! An agent on its bench.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use minicloud_agent::runtime::PodRuntime;
 use minicloud_agent::{Agent, AgentError, Config, ServerTls};
 use minicloud_api::part::{Shutdown, ShutdownTrigger};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::api::Api;
 use crate::sim::Sim;
 
 /// How long anything may take: a busy machine, a debug build.
-const LONGEST: Duration = Duration::from_secs(30);
+pub const LONGEST: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     pub api: Arc<Api>,
@@ -21,7 +22,7 @@ pub struct Bench {
     pub pki: Pki,
     /// On a tmpfs, so that nothing has to be mounted.
     dir: tempfile::TempDir,
-    agent: Option<(ShutdownTrigger, JoinHandle<Result<(), AgentError>>)>,
+    agent: Option<Running>,
 }
 
 impl Bench {
@@ -46,27 +47,16 @@ impl Bench {
     }
 
     pub fn start(&mut self) {
-        let mut config = Config::new("node-1", self.pki.server());
-        config.addresses = vec![[127, 0, 0, 1].into()];
-        config.data_dir = self.path("data");
-        config.run_dir = self.path("run");
-        config.log_dir = self.path("logs");
-        config.listen = ([127, 0, 0, 1], 0).into();
-        config.pod_cidr = Some("10.42.0.0/24".into());
-        config.offline_after = Duration::from_millis(300);
-        let (trigger, shutdown) = Shutdown::new();
-        let agent = Agent::new(config, self.sim.clone(), self.api.client());
-        self.agent = Some((trigger, tokio::spawn(agent.run(shutdown))));
+        self.agent = Some(start(
+            self.dir.path(),
+            &self.pki,
+            self.sim.clone(),
+            &self.api,
+        ));
     }
 
     pub async fn stop(&mut self) {
-        let (trigger, running) = self.agent.take().expect("an agent runs");
-        trigger.shut_down();
-        tokio::time::timeout(LONGEST, running)
-            .await
-            .expect("stops")
-            .expect("runs")
-            .expect("well");
+        stop(self.agent.take().expect("an agent runs")).await;
     }
 
     /// Waits until `look` gives something.
@@ -90,19 +80,7 @@ impl Bench {
 
     /// Waits until a pod's object passes `test`; gives the object.
     pub async fn pod(&self, name: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
-        let until = tokio::time::Instant::now() + LONGEST;
-        while tokio::time::Instant::now() < until {
-            last = self.api.read("pods", name);
-            if test(&last) {
-                return last;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!(
-            "pod {name} never: {what}; calls {:?}; {last:#}",
-            self.sim.state().calls
-        );
+        self.api.until_pod(name, what, test).await
     }
 
     pub async fn ready(&self, name: &str) -> Value {
@@ -117,6 +95,34 @@ impl Bench {
     pub async fn gone(&self, name: &str) {
         self.pod(name, "gone", Value::is_null).await;
     }
+}
+
+/// An agent at work.
+pub type Running = (ShutdownTrigger, JoinHandle<Result<(), AgentError>>);
+
+/// Starts an agent with its folders beneath `dir`.
+pub fn start(dir: &Path, pki: &Pki, runtime: Arc<dyn PodRuntime>, api: &Arc<Api>) -> Running {
+    let mut config = Config::new("node-1", pki.server());
+    config.addresses = vec![[127, 0, 0, 1].into()];
+    config.data_dir = dir.join("data");
+    config.run_dir = dir.join("run");
+    config.log_dir = dir.join("logs");
+    config.listen = ([127, 0, 0, 1], 0).into();
+    config.pod_cidr = Some("10.42.0.0/24".into());
+    config.offline_after = Duration::from_millis(300);
+    let (trigger, shutdown) = Shutdown::new();
+    let agent = Agent::new(config, runtime, api.client());
+    (trigger, tokio::spawn(agent.run(shutdown)))
+}
+
+/// Ends an agent; what it runs goes on.
+pub async fn stop((trigger, running): Running) {
+    trigger.shut_down();
+    tokio::time::timeout(LONGEST, running)
+        .await
+        .expect("stops")
+        .expect("runs")
+        .expect("well");
 }
 
 pub fn condition(pod: &Value, kind: &str) -> String {

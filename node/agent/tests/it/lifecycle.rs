@@ -198,11 +198,16 @@ async fn probes_decide_readiness_and_restarts() {
     bench.ready("p").await;
     bench.sim.state().exec.insert("live".into(), 1);
     bench
+        .until("it is stopped", || {
+            (bench.sim.count("stop container") == 1).then_some(())
+        })
+        .await;
+    bench.sim.state().exec.remove("live");
+    bench
         .pod("p", "restarted", |p| {
             p["status"]["containerStatuses"][0]["restartCount"] == 1
         })
         .await;
-    bench.sim.state().exec.remove("live");
     bench.ready("p").await;
     let events = bench.api.events("p");
     assert!(
