@@ -13,7 +13,15 @@ use minicloud_apiserver::{ApiServer, Config, Limits, Running};
 use minicloud_auth::pki::{self, CertSpec, Identity, Pki, ServerNames, ServingCert};
 use minicloud_auth::token::{ServiceAccountTokens, default_issuer};
 use minicloud_store::{Options, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// The ConfigMaps that most tests are about.
+pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// A ConfigMap of this name.
+pub(crate) fn map(name: &str) -> Value {
+    json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": {"a": "b"}})
+}
 
 /// A running server with its keys.
 pub(crate) struct Server {

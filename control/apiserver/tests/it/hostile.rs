@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Server, call, send};
-
-const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+use crate::harness::{MAPS, Server, call, send};
 
 /// Sends bytes over TLS and reads what comes until the end.
 async fn raw(server: &Server, bytes: &[u8]) -> String {

@@ -12,9 +12,8 @@ use minicloud_auth::pki;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::harness::Server;
+use crate::harness::{MAPS, Server};
 
-const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const CLIENTS: usize = 32;
 const OBJECTS: usize = 10_000;
 const WATCHERS: usize = 100;

@@ -1,9 +1,13 @@
 //! The real server on loopback TLS, driven by raw HTTPS, kube-rs and kubectl.
 
-mod api;
+mod access;
+mod collections;
+mod custom;
 mod harness;
 mod hostile;
+mod kinds;
 mod kubectl;
 mod load;
+mod objects;
 mod runtime;
 mod streams;

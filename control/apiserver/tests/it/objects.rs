@@ -1,0 +1,296 @@
+//! Single objects, by raw requests: what is written is there, what is refused is refused in Kubernetes' words.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{MAPS, Server, call, map, send};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_come_change_and_go() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let (code, made) = call(&c, Method::POST, MAPS, &map("one")).await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!(made["metadata"]["namespace"], "default");
+    assert!(
+        made["metadata"]["uid"].is_string() && made["metadata"]["creationTimestamp"].is_string()
+    );
+    let version = made["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    let (code, again) = call(&c, Method::POST, MAPS, &map("one")).await;
+    assert_eq!(
+        (code, again["message"].as_str()),
+        (409, Some("configmaps \"one\" already exists"))
+    );
+    let path = format!("{MAPS}/one");
+    let (code, got) = call(&c, Method::GET, &path, &Value::Null).await;
+    assert_eq!((code, &got), (200, &made));
+
+    let mut changed = made.clone();
+    changed["data"]["a"] = "c".into();
+    let (code, updated) = call(&c, Method::PUT, &path, &changed).await;
+    assert_eq!(code, 200, "{updated}");
+    assert_ne!(updated["metadata"]["resourceVersion"], version.as_str());
+    let (code, stale) = call(&c, Method::PUT, &path, &changed).await;
+    assert_eq!(code, 409);
+    assert!(
+        stale["message"]
+            .as_str()
+            .unwrap()
+            .contains("the object has been modified"),
+        "{stale}"
+    );
+    // The same object again is no change: the version stays.
+    let (_, same) = call(&c, Method::PUT, &path, &updated).await;
+    assert_eq!(
+        same["metadata"]["resourceVersion"],
+        updated["metadata"]["resourceVersion"]
+    );
+    // Without a version the write is unconditional.
+    let (code, forced) = call(&c, Method::PUT, &path, &map("one")).await;
+    assert_eq!((code, forced["data"]["a"].as_str()), (200, Some("b")));
+
+    let (code, patched) = call(
+        &c,
+        Method::PATCH,
+        &path,
+        &json!({"data": {"x": "y", "a": null}}),
+    )
+    .await;
+    assert_eq!((code, &patched["data"]), (200, &json!({"x": "y"})));
+    let json_patch = json!([{"op": "add", "path": "/data/z", "value": "1"}]).to_string();
+    let (code, _, body) = send(
+        &c,
+        Method::PATCH,
+        &path,
+        &[("content-type", "application/json-patch+json")],
+        json_patch,
+    )
+    .await;
+    assert_eq!(code, 200, "{body}");
+    let (code, _, body) = send(
+        &c,
+        Method::PATCH,
+        &path,
+        &[("content-type", "application/apply-patch+yaml")],
+        "{}",
+    )
+    .await;
+    assert_eq!(code, 415, "{body}");
+
+    let wrong =
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "other"}});
+    assert_eq!(call(&c, Method::DELETE, &path, &wrong).await.0, 409);
+    let (code, gone) = call(&c, Method::DELETE, &path, &Value::Null).await;
+    assert_eq!((code, gone["status"].as_str()), (200, Some("Success")));
+    let (code, missing) = call(&c, Method::GET, &path, &Value::Null).await;
+    assert_eq!(
+        (code, missing["message"].as_str()),
+        (404, Some("configmaps \"one\" not found"))
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_those_of_kubernetes() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let check = async |method: Method, path: &str, body: Value, code: u16, text: &str| {
+        let (got, answer) = call(&c, method.clone(), path, &body).await;
+        assert_eq!(got, code, "{method} {path}: {answer}");
+        let answer = answer.to_string();
+        assert!(answer.contains(text), "{method} {path}: {answer}");
+    };
+    check(Method::GET, "/nope", Value::Null, 404, "404 page not found").await;
+    check(
+        Method::GET,
+        "/apis/nope/v1/things",
+        Value::Null,
+        404,
+        "404 page not found",
+    )
+    .await;
+    check(
+        Method::GET,
+        "/api/v1/nopes",
+        Value::Null,
+        404,
+        "the server could not find the requested resource",
+    )
+    .await;
+    check(Method::PUT, MAPS, map("x"), 405, "MethodNotAllowed").await;
+    check(
+        Method::POST,
+        "/api/v1/configmaps",
+        map("x"),
+        405,
+        "MethodNotAllowed",
+    )
+    .await;
+    check(
+        Method::POST,
+        MAPS,
+        json!({"kind": "Pod", "apiVersion": "v1"}),
+        400,
+        "cannot be handled as a ConfigMap",
+    )
+    .await;
+    check(
+        Method::POST,
+        MAPS,
+        json!({"kind": "ConfigMap", "apiVersion": "v2"}),
+        400,
+        "does not match the expected API version",
+    )
+    .await;
+    check(Method::POST, MAPS, json!([]), 400, "BadRequest").await;
+    check(
+        Method::POST,
+        MAPS,
+        json!({"metadata": {"name": "A_B"}}),
+        422,
+        "metadata.name: Invalid value",
+    )
+    .await;
+    check(
+        Method::POST,
+        MAPS,
+        json!({"metadata": {"name": "x", "namespace": "other"}}),
+        400,
+        "does not match the namespace",
+    )
+    .await;
+    check(
+        Method::POST,
+        "/api/v1/namespaces/none/configmaps",
+        map("x"),
+        404,
+        "namespaces \\\"none\\\" not found",
+    )
+    .await;
+    check(
+        Method::DELETE,
+        "/api/v1/namespaces/default",
+        Value::Null,
+        403,
+        "this namespace may not be deleted",
+    )
+    .await;
+    check(
+        Method::DELETE,
+        "/api/v1/namespaces",
+        Value::Null,
+        405,
+        "MethodNotAllowed",
+    )
+    .await;
+    let (code, _, body) = send(
+        &c,
+        Method::POST,
+        MAPS,
+        &[("content-type", "text/plain")],
+        "x",
+    )
+    .await;
+    assert_eq!(code, 415, "{body}");
+    let (code, _, body) = send(&c, Method::GET, MAPS, &[("accept", "text/html")], "").await;
+    assert_eq!(code, 406, "{body}");
+    let typo = json!({"metadata": {"name": "t"}, "dataa": {}});
+    let (code, headers, body) = send(
+        &c,
+        Method::POST,
+        MAPS,
+        &[("content-type", "application/json")],
+        typo.to_string(),
+    )
+    .await;
+    assert_eq!(code, 201, "{body}");
+    assert!(
+        headers
+            .get("warning")
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .contains("unknown field"),
+        "{headers:?}"
+    );
+    check(
+        Method::POST,
+        &format!("{MAPS}?fieldValidation=Strict"),
+        typo,
+        400,
+        "strict decoding error: unknown field",
+    )
+    .await;
+    check(
+        Method::POST,
+        &format!("{MAPS}?dryRun=All"),
+        map("dry"),
+        201,
+        "\"name\":\"dry\"",
+    )
+    .await;
+    check(
+        Method::GET,
+        &format!("{MAPS}/dry"),
+        Value::Null,
+        404,
+        "NotFound",
+    )
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_lose_nothing() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    assert_eq!(call(&c, Method::POST, MAPS, &map("shared")).await.0, 201);
+    let path = format!("{MAPS}/shared");
+    let patches = (0..8).map(|i| {
+        let (c, path) = (c.clone(), path.clone());
+        async move {
+            let mut data = serde_json::Map::new();
+            data.insert(format!("k{i}"), "v".into());
+            call(&c, Method::PATCH, &path, &json!({"data": data}))
+                .await
+                .0
+        }
+    });
+    assert_eq!(futures::future::join_all(patches).await, [200; 8]);
+    let (_, merged) = call(&c, Method::GET, &path, &Value::Null).await;
+    assert_eq!(merged["data"].as_object().unwrap().len(), 9, "{merged}");
+    // No address is given twice, however many ask at once.
+    let services = (0..40).map(|i| {
+        let c = c.clone();
+        async move {
+            let service = json!({"metadata": {"name": format!("s{i}")}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}});
+            let (code, made) = call(&c, Method::POST, "/api/v1/namespaces/default/services", &service).await;
+            assert_eq!(code, 201, "{made}");
+            (made["spec"]["clusterIP"].to_string(), made["spec"]["ports"][0]["nodePort"].to_string())
+        }
+    });
+    let given = futures::future::join_all(services).await;
+    let addresses: std::collections::HashSet<&String> = given.iter().map(|(a, _)| a).collect();
+    let ports: std::collections::HashSet<&String> = given.iter().map(|(_, p)| p).collect();
+    assert_eq!((addresses.len(), ports.len()), (40, 40));
+    // Made-up names, too.
+    let named = (0..20).map(|_| {
+        let c = c.clone();
+        async move {
+            call(
+                &c,
+                Method::POST,
+                MAPS,
+                &json!({"metadata": {"generateName": "g-"}}),
+            )
+            .await
+            .0
+        }
+    });
+    assert_eq!(futures::future::join_all(named).await, [201; 20]);
+    server.stop().await;
+}
