@@ -192,22 +192,10 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
         if entries.is_empty() {
             break;
         }
-        for entry in &entries {
-            let (namespace, object) = row.split_key(&entry.key);
-            let result = delete::remove(
-                api,
-                &user,
-                &row,
-                namespace,
-                object,
-                &DeleteOptions::default(),
-            )
-            .await;
-            if let Err(error) = result
-                && error.code != 404
-            {
-                tracing::warn!(name, object, %error, "cannot delete an object of a deleted definition; trying again");
-            }
+        let result =
+            delete::remove_all(api, &user, &row, &entries, &DeleteOptions::default()).await;
+        if let Err(error) = result {
+            tracing::warn!(name, %error, "cannot delete an object of a deleted definition; trying again");
         }
         tokio::time::sleep(POLL).await;
     }

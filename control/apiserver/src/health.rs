@@ -62,7 +62,7 @@ fn checks(api: &Api, endpoint: &str, check: &str, query: &Query) -> Answer {
     let ending = *api.ending().borrow();
     let all = [
         ("ping", true),
-        ("store", api.store.revision() > 0),
+        ("store", api.store.is_open()),
         ("shutdown", !ending || endpoint == "livez"),
     ];
     let excluded: Vec<&str> = query.all("exclude").collect();

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::stream::{self, TryStreamExt};
 use jiff::Timestamp;
 use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
 use minicloud_api::user::UserInfo;
-use minicloud_store::StoreError;
+use minicloud_store::{Entry, StoreError};
 use serde_json::Value;
 
 use super::delete_options::DeleteOptions;
@@ -133,6 +134,28 @@ pub(crate) async fn remove(
     }
 }
 
+/// How many objects of a collection are deleted at a time: they share the store's commits.
+const DELETES_AT_ONCE: usize = 32;
+
+/// Deletes all of `entries`; those that are gone already are no error. Ends at the first that cannot be deleted.
+pub(crate) async fn remove_all(
+    api: &Arc<Api>,
+    user: &UserInfo,
+    resource: &Arc<Resource>,
+    entries: &[Entry],
+    options: &DeleteOptions,
+) -> Result<(), ApiStatus> {
+    stream::iter(entries.iter().map(Ok))
+        .try_for_each_concurrent(DELETES_AT_ONCE, |entry| async move {
+            let (namespace, name) = resource.split_key(&entry.key);
+            match remove(api, user, resource, namespace, name, options).await {
+                Err(status) if status.code != 404 => Err(status),
+                _ => Ok(()),
+            }
+        })
+        .await
+}
+
 /// DELETE of everything that is selected.
 pub(crate) async fn collection(
     api: &Arc<Api>,
@@ -151,12 +174,6 @@ pub(crate) async fn collection(
     let listing =
         list::collect(api, resource, &wanted.namespace, &list_options, &selection).await?;
     let stored = body::stored_row(api, resource)?;
-    for entry in &listing.entries {
-        let (namespace, name) = resource.split_key(&entry.key);
-        match remove(api, &call.user, &stored, namespace, name, &options).await {
-            Err(status) if status.code != 404 => return Err(status),
-            _ => {}
-        }
-    }
+    remove_all(api, &call.user, &stored, &listing.entries, &options).await?;
     list::write(call, resource, form, listing)
 }
