@@ -33,7 +33,9 @@ impl Identities {
     /// # Errors
     /// When the certificate cannot be issued.
     pub fn client(&self, spec: &CertSpec) -> anyhow::Result<Client> {
-        let identity = self.pki.issue(&spec.clone().in_memory(), Timestamp::now())?;
+        let identity = self
+            .pki
+            .issue(&spec.clone().in_memory(), Timestamp::now())?;
         client(&self.url, &self.pki.ca_pem(), &identity)
             .with_context(|| format!("cannot make a client for {}", spec.common_name))
     }

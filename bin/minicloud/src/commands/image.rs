@@ -62,6 +62,7 @@ fn spinner() -> ProgressBar {
     bar
 }
 
+/// Must be called inside the asynchronous runtime: the client starts a task.
 fn importer(settings: &Settings) -> anyhow::Result<Importer> {
     let socket = crate::server::engine(settings).socket();
     anyhow::ensure!(
@@ -77,10 +78,9 @@ fn importer(settings: &Settings) -> anyhow::Result<Importer> {
 }
 
 fn import_archive(settings: &Settings, archive: &Path, output: Output) -> anyhow::Result<()> {
-    let importer = importer(settings)?;
     let bar = spinner();
     bar.set_message(format!("importing {}", archive.display()));
-    let names = block_on(async { Ok(import::import(&importer, archive).await?) });
+    let names = block_on(async { Ok(import::import(&importer(settings)?, archive).await?) });
     bar.finish_and_clear();
     let names = names?;
     let rows: Vec<Vec<String>> = names.iter().map(|n| vec![n.clone()]).collect();
@@ -96,9 +96,8 @@ struct Listed {
 }
 
 fn list(settings: &Settings, output: Output) -> anyhow::Result<()> {
-    let importer = importer(settings)?;
     let images = block_on(async {
-        importer
+        importer(settings)?
             .client
             .list_images()
             .await

@@ -204,7 +204,7 @@ table ip {TABLE} {{
     jump services
   }}
   chain output {{
-    type nat hook output priority dstnat; policy accept;
+    type nat hook output priority -100; policy accept;
     jump services
   }}
   chain postrouting {{
