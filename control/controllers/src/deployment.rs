@@ -6,6 +6,7 @@
 mod conditions;
 pub(crate) mod model;
 pub(crate) mod rollout;
+mod written;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use minicloud_api::part::Shutdown;
 use tokio::task::JoinSet;
 
 use self::rollout::{Action, decide};
+use self::written::Written;
 use crate::plumbing::claim::{Claim, adopt, claim, may_adopt, release};
 use crate::plumbing::events::{Kind, Recorder};
 use crate::plumbing::informer::{Change, Key};
@@ -40,6 +42,7 @@ struct Controller {
     client: Client,
     events: Recorder,
     queue: Arc<Queue<Key>>,
+    written: Written,
 }
 
 /// Starts the controller.
@@ -50,6 +53,7 @@ pub(crate) fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, shutdown: &Sh
         events: shared.recorder(&client, NAME),
         client,
         queue: Arc::default(),
+        written: Written::default(),
     });
     let queue = this.queue.clone();
     shared.deployments.on_change(move |change| {
@@ -137,6 +141,20 @@ impl Controller {
             );
             return Ok(());
         };
+        let version = |name: &str| {
+            self.shared
+                .replica_sets
+                .get(&key.namespace, name)?
+                .resource_version()
+        };
+        if let Some(wait) = self
+            .written
+            .behind(&key.namespace, &format!("{}-", key.name), version)
+        {
+            // The watch brings it, and with it the next sync.
+            self.queue.add_after(key, wait);
+            return Ok(());
+        }
         let sets = self.claim_sets(&api, &deployment, &wants).await?;
         let alive = self.with_live_pods(&key.namespace, &sets);
         let decision = decide(&deployment, &sets, &alive, Timestamp::now());
@@ -171,7 +189,12 @@ impl Controller {
                 Action::Update(change) => {
                     let sets: Api<ReplicaSet> =
                         Api::namespaced(self.client.clone(), &key.namespace);
-                    update(&sets, &change.old, &change.new).await?;
+                    if let Some(written) = update(&sets, &change.old, &change.new).await? {
+                        self.written.note(
+                            Key::of(&written),
+                            written.metadata.resource_version.as_deref(),
+                        );
+                    }
                 }
                 Action::Delete(set) => {
                     let sets: Api<ReplicaSet> =
@@ -224,7 +247,11 @@ impl Controller {
         let sets: Api<ReplicaSet> =
             Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default());
         let error = match sets.create(&PostParams::default(), set).await {
-            Ok(_) => return Ok(Ok(())),
+            Ok(made) => {
+                self.written
+                    .note(Key::of(&made), made.metadata.resource_version.as_deref());
+                return Ok(Ok(()));
+            }
             Err(error) if is_code(&error, 409) => error,
             Err(error) => return Ok(Err(error)),
         };

@@ -289,8 +289,9 @@ impl Controller {
         if may_manage && !is_deleting(&set.metadata) {
             let plan = decide(&set, &active, &self.related(&set), Timestamp::now());
             failure = self.carry_out(&key, &set, plan).await.err();
-            active.retain(|pod| !self.expected.is_going(&key, uid(&pod.metadata)));
         }
+        // What was told to go is not counted any more, even if the cache has not seen it going.
+        active.retain(|pod| !self.expected.is_going(&key, uid(&pod.metadata)));
         let now = Timestamp::now();
         let said = failure.as_ref().map(|f| (f.reason, message(&f.error)));
         let mut new = (*set).clone();

@@ -130,10 +130,16 @@ impl<'a> Work<'a> {
         self.sets.iter().map(size).fold(0, i32::saturating_add)
     }
 
-    /// A set that was just made smaller may still say that more are available than it will keep.
     fn total_available(&self) -> i32 {
-        let works = |set: &ReplicaSet| available(set).min(size(set));
-        self.sets.iter().map(works).fold(0, i32::saturating_add)
+        self.sets.iter().map(available).fold(0, i32::saturating_add)
+    }
+
+    /// True when a set's status speaks of an older size: its pods may be fewer than it says.
+    fn is_any_status_old(&self) -> bool {
+        let observed = |set: &ReplicaSet| set.status.as_ref().and_then(|s| s.observed_generation);
+        self.sets
+            .iter()
+            .any(|set| observed(set) < set.metadata.generation)
     }
 
     /// True when `spec.replicas` is not what it was when the active sets were sized.
@@ -279,7 +285,7 @@ impl<'a> Work<'a> {
             .into_iter()
             .filter(|i| self.is_active(*i))
             .collect();
-        if old.is_empty() {
+        if old.is_empty() || self.is_any_status_old() {
             return false;
         }
         let least = replicas(self.deployment) - max_unavailable(self.deployment);
