@@ -37,7 +37,9 @@ pub(super) fn auth(auth: &RegistryAuth) -> v1::AuthConfig {
         username: auth.username.clone(),
         password: auth.password.clone(),
         auth: auth.auth.clone(),
-        server_address: auth.server.clone(),
+        // The caller chose these for the image's registry. containerd takes the address for a URL and drops the credentials
+        // without a word when it is `HOST:PORT`, or Docker Hub's, so it is left out, as kubelet does.
+        server_address: String::new(),
         identity_token: auth.identity_token.clone(),
         registry_token: auth.registry_token.clone(),
     }

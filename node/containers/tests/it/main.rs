@@ -6,5 +6,6 @@
 mod figures;
 mod lifecycle;
 mod limits;
+mod registry;
 mod site;
 mod survival;
