@@ -59,12 +59,14 @@ fn wanted(service: &Service, pods: &[Arc<Pod>], have: Option<&Endpoints>) -> End
     endpoints
 }
 
+/// By IP.
+type Addresses = BTreeMap<String, EndpointAddress>;
+
 /// Addresses with the same ports share a subset. Ready ones go first when there are too many.
 fn subsets(service: &Service, pods: &[Arc<Pod>]) -> (Vec<EndpointSubset>, bool) {
     let publish = publishes_unready(service);
     let family = families(service)[0];
-    let mut groups: BTreeMap<String, (Vec<EndpointPort>, [BTreeMap<String, EndpointAddress>; 2])> =
-        BTreeMap::new();
+    let mut groups: BTreeMap<String, (Vec<EndpointPort>, [Addresses; 2])> = BTreeMap::new();
     let alive = |pod: &&Arc<Pod>| publish || !is_deleting(&pod.metadata);
     let (ready, unready): (Vec<_>, Vec<_>) = pods
         .iter()

@@ -38,6 +38,8 @@ const DECISIONS_AT_ONCE: usize = 16;
 /// How long a pod waits for its volumes before it is tried anew.
 const VOLUME_PATIENCE: Duration = Duration::from_secs(600);
 
+// One value exists at a time and is taken apart at once; a box per event would only cost.
+#[allow(clippy::large_enum_variant)]
 enum News {
     Pod(Event<Pod>),
     Node(Event<Node>),

@@ -125,17 +125,17 @@ pub(super) async fn run(
                     unlisted.retain(|name| names.contains(name));
                     for served in wanted {
                         let name: Arc<str> = served.name().into();
-                        if !running.contains_key(&name) {
-                            let watch = watch(
+                        running.entry(name.clone()).or_insert_with(|| {
+                            let task = watch(
                                 collector.clone(),
                                 client.clone(),
                                 served.clone(),
                                 name.clone(),
                                 say.clone(),
                             );
-                            unlisted.insert(name.clone());
-                            running.insert(name, tasks.spawn(watch));
-                        }
+                            unlisted.insert(name);
+                            tasks.spawn(task)
+                        });
                     }
                     *collector
                         .served
