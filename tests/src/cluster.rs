@@ -40,7 +40,11 @@ impl Cluster {
         cluster
     }
 
-    fn prepare(extra: &[&str]) -> anyhow::Result<Self> {
+    /// The namespace and the folders of a cluster whose server does not run yet.
+    ///
+    /// # Errors
+    /// When this is not root, or iproute2 is missing.
+    pub fn prepare(extra: &[&str]) -> anyhow::Result<Self> {
         ensure!(
             rustix::process::geteuid().is_root(),
             "these tests need root"
@@ -61,13 +65,22 @@ impl Cluster {
         self.dir.path().join("data")
     }
 
+    /// Where the cluster keeps its sockets.
+    pub fn run_dir(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    /// The cluster's network.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
     fn settings(&self) -> Vec<String> {
-        let run_dir = self.dir.path().join("run");
         vec![
             "--data-dir".into(),
             self.data_dir().display().to_string(),
             "--run-dir".into(),
-            run_dir.display().to_string(),
+            self.run_dir().display().to_string(),
             "--node-name".into(),
             "edge-1".into(),
         ]

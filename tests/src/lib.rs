@@ -3,6 +3,7 @@
 //! [`Cluster::start`] makes the namespace and the folders and starts `minicloud server` in it; dropping the cluster runs
 //! `minicloud reset` and removes both, also when the test failed. Real clients (kubectl, Python) run inside the namespace.
 
+pub mod api;
 pub mod cluster;
 pub mod images;
 pub mod netns;

@@ -1,6 +1,7 @@
 //! A network namespace with one address and no way out.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -41,6 +42,22 @@ impl Netns {
             run(netns.command("ip").args(line.split(' ')))?;
         }
         Ok(netns)
+    }
+
+    /// Where the namespace is kept open.
+    pub fn path(&self) -> std::path::PathBuf {
+        format!("/run/netns/{}", self.name).into()
+    }
+
+    /// Moves the calling thread inside, and with it the threads that it starts from now on.
+    ///
+    /// # Errors
+    /// When this is not root.
+    pub fn enter(&self) -> anyhow::Result<()> {
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        let namespace = std::fs::File::open(self.path())?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(())
     }
 
     /// A program that will run inside.
