@@ -20,7 +20,7 @@ mod node;
 mod single;
 
 pub use addresses::host_addresses;
-pub use node::{CGROUP_PARENT, engine, network_config};
+pub use node::{engine, network_config};
 pub use single::running;
 
 /// How long the parts have to end.

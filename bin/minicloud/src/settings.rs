@@ -12,6 +12,9 @@ use serde::Deserialize;
 /// Where the settings file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/minicloud/config.toml";
 
+/// Where data is kept when no folder is named.
+const DEFAULT_DATA_DIR: &str = "/var/lib/minicloud";
+
 /// Settings as they may be given; all optional.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -255,7 +258,7 @@ impl Flags {
         }
         let range = self.node_port_range.unwrap_or_else(|| "30000-32767".into());
         Ok(Settings {
-            data_dir: absolute(self.data_dir, "/var/lib/minicloud")?,
+            data_dir: absolute(self.data_dir, DEFAULT_DATA_DIR)?,
             run_dir: absolute(self.run_dir, "/run/minicloud")?,
             node_name,
             node_ip: self.node_ip,
@@ -331,6 +334,21 @@ impl Settings {
     /// The administrator's credentials.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.data_dir.join("admin.kubeconfig")
+    }
+
+    /// The cgroup below which this server's pods are. A server with data of its own elsewhere, as in a test, gets a cgroup of
+    /// its own: resetting one must not end the pods of another.
+    pub fn cgroup_parent(&self) -> String {
+        use sha2::{Digest, Sha256};
+        use std::os::unix::ffi::OsStrExt;
+        if self.data_dir == Path::new(DEFAULT_DATA_DIR) {
+            return "/minicloud".into();
+        }
+        let digest = Sha256::digest(self.data_dir.as_os_str().as_bytes());
+        format!(
+            "/minicloud-{:02x}{:02x}{:02x}{:02x}",
+            digest[0], digest[1], digest[2], digest[3]
+        )
     }
 
     /// The server's process id, while it runs.

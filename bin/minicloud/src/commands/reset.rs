@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::block_on;
 use crate::cli::ResetArgs;
-use crate::server::{self, CGROUP_PARENT};
+use crate::server;
 use crate::settings::Settings;
 
 /// How long the server has to end by itself.
@@ -28,7 +28,10 @@ pub fn run(args: ResetArgs) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     if let Engine::Supervised(containerd) = server::engine(&settings) {
         problems.extend(
-            block_on(async { Ok(containerd::reset(&containerd, CGROUP_PARENT).await) })?.problems,
+            block_on(async {
+                Ok(containerd::reset(&containerd, &settings.cgroup_parent()).await)
+            })?
+            .problems,
         );
     }
     let network = server::network_config(&settings, std::net::Ipv4Addr::UNSPECIFIED);

@@ -15,9 +15,6 @@ use super::control::Control;
 use super::{Parts, any, listen};
 use crate::settings::Settings;
 
-/// The cgroup below which all pods are.
-pub const CGROUP_PARENT: &str = "/minicloud";
-
 /// The network's settings.
 pub fn network_config(settings: &Settings, node_ip: Ipv4Addr) -> minicloud_network::Config {
     minicloud_network::Config {
@@ -56,7 +53,7 @@ pub fn engine(settings: &Settings) -> Engine {
 fn containers_config(settings: &Settings) -> minicloud_containers::Config {
     minicloud_containers::Config {
         engine: engine(settings),
-        cgroup_parent: CGROUP_PARENT.into(),
+        cgroup_parent: settings.cgroup_parent(),
         logs: minicloud_containers::config::LogRotation::default(),
         image_collection: minicloud_containers::config::ImageCollection::default(),
     }
