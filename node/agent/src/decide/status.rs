@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::world::{View, World};
-use super::{Outcome, is_up};
+use super::{Busy, Outcome, is_up};
 use crate::pod::{self, RestartPolicy, Role};
 use crate::runtime::{ContainerState, ObservedContainer};
 
@@ -27,7 +27,9 @@ pub(super) fn compute(world: &World<'_>, outcome: Option<&Outcome>) -> PodStatus
         .unwrap_or(pod::status(world.pod));
     let stopping = outcome.is_some() || world.deleted();
     let up = world.observed.containers.iter().any(|c| is_up(&c.state));
-    let pending_work = !world.memory.busy.is_empty() && world.deleted();
+    // What is being started or stopped may still change how the pod ended; nothing else can.
+    let moving = |b: &Busy| matches!(b, Busy::Start(_) | Busy::Container(_));
+    let pending_work = world.memory.busy.iter().any(moving);
     let phase = match outcome {
         // The end is reported when nothing runs any more; until then the pod is what it was.
         Some(_) if up => old

@@ -143,6 +143,12 @@ impl Ask {
         assert_eq!(show(&self.decide()), expect);
     }
 
+    /// Only the phase.
+    #[track_caller]
+    fn ends(self, expect: &str) {
+        assert_eq!(self.decide().status.phase.as_deref(), Some(expect));
+    }
+
     /// Only what is to be done.
     #[track_caller]
     fn acts(self, expect: &str) {

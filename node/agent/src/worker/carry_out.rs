@@ -62,8 +62,8 @@ impl Worker {
                 why,
             } => self.kill(id, name, grace, hook, &why, now),
             Action::Finish => {
-                // A write under way would bring the checkpoint back.
-                if self.saving {
+                // A write under way would bring the checkpoint back, a report be made twice.
+                if self.saving || self.report.busy() {
                     return None;
                 }
                 if let Some(at) = self.finish_retry.retry_at(now) {

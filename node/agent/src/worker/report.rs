@@ -53,6 +53,11 @@ impl Report {
         }
     }
 
+    /// A report is under way.
+    pub(super) fn busy(&self) -> bool {
+        self.busy
+    }
+
     /// Forgets earlier failures.
     pub(super) fn try_now(&mut self) {
         self.retry = Backoff::default();

@@ -199,13 +199,13 @@ async fn probes_decide_readiness_and_restarts() {
     bench.sim.state().exec.insert("live".into(), 1);
     bench
         .until("it is stopped", || {
-            (bench.sim.count("stop container") == 1).then_some(())
+            (bench.sim.count("stop container") >= 1).then_some(())
         })
         .await;
     bench.sim.state().exec.remove("live");
     bench
         .pod("p", "restarted", |p| {
-            p["status"]["containerStatuses"][0]["restartCount"] == 1
+            p["status"]["containerStatuses"][0]["restartCount"].as_i64() >= Some(1)
         })
         .await;
     bench.ready("p").await;

@@ -60,6 +60,20 @@ fn deletion_takes_its_time_and_its_order() {
         .deleted(30)
         .with(gone)
         .check("finish | Failed | a=W:ContainerCreating b=W:ContainerCreating");
+    // An end that was told is not taken back while the rest goes.
+    for busy in [Busy::Sandbox, Busy::Volumes, Busy::Finish] {
+        ask(spec(), "s0- a#0=X0 b#0=X0")
+            .deleted(30)
+            .with(gone)
+            .busy(busy.clone())
+            .with(|m| m.volumes = Volumes::Gone)
+            .ends("Succeeded");
+    }
+    let stopping = Busy::Container("a#0".into());
+    ask(spec(), "s0+ a#0=X0 b#0=X0")
+        .deleted(30)
+        .busy(stopping)
+        .ends("Running");
     // What is being started is waited for.
     ask(spec(), "s0+")
         .deleted(30)
