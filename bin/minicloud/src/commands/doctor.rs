@@ -352,6 +352,9 @@ fn ranges(settings: &Settings) -> Finding {
     }
 }
 
+const GIB: u64 = 1 << 30;
+const FOUR_GIB: u64 = 4 * GIB;
+
 fn disk(settings: &Settings) -> Finding {
     let folder = settings
         .data_dir
@@ -363,10 +366,10 @@ fn disk(settings: &Settings) -> Finding {
             let free = stat.f_bavail * stat.f_frsize;
             let found = format!("{} free at {}", output::bytes(free), folder.display());
             match free {
-                ..1_073_741_824 => {
+                ..GIB => {
                     Finding::failed("disk", found, "free some space: at least 1 GiB is needed")
                 }
-                ..4_294_967_296 => {
+                GIB..FOUR_GIB => {
                     Finding::warning("disk", found, "images and volumes want 4 GiB or more")
                 }
                 _ => Finding::ok("disk", found),

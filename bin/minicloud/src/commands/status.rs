@@ -96,8 +96,8 @@ fn print(status: &Status) {
 fn duration(seconds: u64) -> String {
     match seconds {
         ..60 => format!("{seconds}s"),
-        ..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
-        ..86400 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
+        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d{}h", seconds / 86400, seconds % 86400 / 3600),
     }
 }
