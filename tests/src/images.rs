@@ -8,7 +8,23 @@ use minicloud_images::{BuildOptions, build::build_recipe};
 /// The name of [`busybox`].
 pub const BUSYBOX: &str = "minicloud.local/busybox:1";
 
-/// An archive of an image with busybox (Debian's `busybox-static`) and its applets.
+/// The files of a program of this machine: itself and the libraries that it loads. Debian's static busybox cannot resolve
+/// names, so tests of names use the machine's curl.
+fn program_files(program: &str) -> anyhow::Result<Vec<FileRule>> {
+    let rule = |path: &str| FileRule {
+        from: path.into(),
+        to: path.into(),
+        mode: Some("755".into()),
+        owner: (0, 0),
+    };
+    let libraries = crate::programs::run(std::process::Command::new("ldd").arg(program))?;
+    let paths = libraries
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'));
+    Ok(std::iter::once(program).chain(paths).map(rule).collect())
+}
+
+/// An archive of an image with busybox (Debian's `busybox-static`), its applets, and curl.
 ///
 /// # Panics
 /// When busybox is not installed.
@@ -35,15 +51,17 @@ pub fn busybox(folder: &Path) -> PathBuf {
             "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n",
         )?;
         std::fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\n")?;
+        let mut files = program_files("/usr/bin/curl")?;
+        files.push(FileRule {
+            from: binary.clone(),
+            to: "/bin/busybox".into(),
+            mode: Some("755".into()),
+            owner: (0, 0),
+        });
         let recipe = Recipe {
             image: BUSYBOX.into(),
             folder: Some(root.clone()),
-            files: vec![FileRule {
-                from: binary.clone(),
-                to: "/bin/busybox".into(),
-                mode: Some("755".into()),
-                owner: (0, 0),
-            }],
+            files,
             config: ImageConfig {
                 cmd: vec!["/bin/sh".into()],
                 ..ImageConfig::default()

@@ -73,8 +73,11 @@ fn an_application_is_deployed_reached_changed_and_outlives_its_server() {
     });
 
     let page = "hello from a config map\n";
-    let inside =
-        || cluster.try_k("exec shell -- wget -q -T 3 -O - http://web.default.svc.cluster.local/");
+    let inside = || {
+        cluster.try_k(
+            "exec shell -- curl --silent --fail --max-time 3 http://web.default.svc.cluster.local/",
+        )
+    };
     // By node port from the machine, by name and cluster address from a pod.
     for url in ["http://127.0.0.1:30081/", "http://10.99.0.1:30081/"] {
         assert_eq!(
