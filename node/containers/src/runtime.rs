@@ -47,7 +47,7 @@ pub enum StartError {
     Pause(#[from] ImportError),
     /// The image itself could not be made.
     #[error("the sandbox image cannot be made")]
-    Archive(#[source] std::io::Error),
+    Archive(#[source] minicloud_images::ImageError),
     /// The cgroup hierarchies cannot be seen.
     #[error("the cgroup hierarchies cannot be read from /proc/self/mountinfo")]
     Cgroups(#[source] std::io::Error),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::ImageError;
+use crate::layer::{self, Entry};
 use crate::recipe::ImageConfig;
 
 /// Where a layer's uncompressed tar is.
@@ -202,6 +203,21 @@ pub fn write(
         .and_then(|mut out| out.flush())
         .map_err(io)?;
     Ok(format!("sha256:{manifest_digest}"))
+}
+
+/// The archive of an image with one layer of a few files, in memory.
+///
+/// # Errors
+/// When an entry's path cannot stand in a tar.
+pub fn in_memory(
+    image: &str,
+    config: &ImageConfig,
+    entries: &[Entry],
+) -> Result<Vec<u8>, ImageError> {
+    let layers = [Layer::from_memory(layer::entries(entries)?)];
+    let mut archive = Vec::new();
+    write(&mut archive, image, config, &layers, crate::build::CREATED)?;
+    Ok(archive)
 }
 
 fn descriptor(media_type: &str, digest: &str, size_bytes: u64) -> Value {

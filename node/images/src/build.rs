@@ -10,6 +10,9 @@ use crate::archive::{self, Layer, sha256_hex};
 use crate::recipe::Recipe;
 use crate::{ImageError, layer};
 
+/// When every image was made: a fixed time keeps an image's digest a function of its content.
+pub const CREATED: &str = "1970-01-01T00:00:00Z";
+
 /// The Debian release that packages come from when a recipe names none.
 pub const DEFAULT_SUITE: &str = "bookworm";
 
@@ -94,16 +97,8 @@ pub fn build_recipe(
         });
     }
     say(&format!("writing {}", target.display()));
-    // A fixed time keeps the image's digest a function of its content.
     write_atomically(&target, |out| {
-        archive::write(
-            out,
-            &recipe.image,
-            &recipe.config,
-            &layers,
-            "1970-01-01T00:00:00Z",
-        )
-        .map(drop)
+        archive::write(out, &recipe.image, &recipe.config, &layers, CREATED).map(drop)
     })?;
     Ok(Built {
         image: recipe.image.clone(),

@@ -7,6 +7,54 @@ use std::path::{Path, PathBuf};
 use crate::ImageError;
 use crate::recipe::FileRule;
 
+/// One file, folder or link of a layer that is made in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Relative to the root, with no leading slash.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What an [`Entry`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A regular file with these bytes.
+    File(Vec<u8>),
+    /// A folder.
+    Directory,
+    /// A symbolic link to this target.
+    Symlink(String),
+}
+
+/// The tar of `entries`, in their order, owned by root.
+///
+/// # Errors
+/// When a path cannot stand in a tar.
+pub fn entries(entries: &[Entry]) -> Result<Vec<u8>, ImageError> {
+    let mut tar = builder(Vec::new());
+    for entry in entries {
+        let kind = match &entry.content {
+            Content::File(_) => tar::EntryType::Regular,
+            Content::Directory => tar::EntryType::Directory,
+            Content::Symlink(_) => tar::EntryType::Symlink,
+        };
+        let mut header = header(kind, entry.mode, (0, 0));
+        let packed = match &entry.content {
+            Content::File(bytes) => {
+                header.set_size(bytes.len() as u64);
+                tar.append_data(&mut header, &entry.path, bytes.as_slice())
+            }
+            Content::Directory => tar.append_data(&mut header, &entry.path, std::io::empty()),
+            Content::Symlink(target) => tar.append_link(&mut header, &entry.path, target),
+        };
+        packed.map_err(ImageError::io("pack", &entry.path))?;
+    }
+    tar.into_inner().map_err(ImageError::io("write", "a layer"))
+}
+
 /// Writes the tar of all below `folder`, sorted by path, with numeric owners and no times.
 ///
 /// # Errors

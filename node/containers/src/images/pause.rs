@@ -1,8 +1,9 @@
 //! The sandbox image: one static program of about a kilobyte, carried in the binary, so that no registry is needed.
 
-use std::io;
-
-use super::archive::{self, Content, Entry, RunConfig};
+use minicloud_images::ImageError;
+use minicloud_images::archive::in_memory;
+use minicloud_images::layer::{Content, Entry};
+use minicloud_images::recipe::ImageConfig;
 
 /// Its name. The tag changes whenever `pause/pause.rs` does, since an image that is present is not imported again.
 pub const IMAGE: &str = "minicloud.io/pause:1";
@@ -10,8 +11,8 @@ pub const IMAGE: &str = "minicloud.io/pause:1";
 const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));
 
 /// The image as an OCI archive.
-pub fn archive() -> io::Result<Vec<u8>> {
-    let run = RunConfig {
+pub fn archive() -> Result<Vec<u8>, ImageError> {
+    let run = ImageConfig {
         entrypoint: vec!["/pause".into()],
         user: "65535:65535".into(),
         ..Default::default()
@@ -21,12 +22,13 @@ pub fn archive() -> io::Result<Vec<u8>> {
         mode: 0o555,
         content: Content::File(PROGRAM.to_vec()),
     };
-    archive::write(IMAGE, &run, &[program])
+    in_memory(IMAGE, &run, &[program])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images::archive;
 
     #[test]
     fn is_small_and_names_itself() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use minicloud_agent::runtime::{PodRuntime, RegistryAuth};
 use minicloud_containers::config::ImageCollection;
-use minicloud_containers::images::archive::{self, RunConfig};
+use minicloud_images::archive::in_memory;
+use minicloud_images::recipe::ImageConfig;
 
 use crate::site::{IMAGE, Site, eventually};
 
@@ -26,7 +27,7 @@ impl Drop for Server {
 
 /// Spreads an archive as the registry API would serve it.
 fn publish(root: &Path) {
-    let archive = archive::write("app:1", &RunConfig::default(), &[]).unwrap();
+    let archive = in_memory("app:1", &ImageConfig::default(), &[]).unwrap();
     let app = root.join("v2/team/app");
     std::fs::create_dir_all(app.join("manifests")).unwrap();
     std::fs::create_dir_all(app.join("blobs")).unwrap();

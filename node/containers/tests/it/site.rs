@@ -15,7 +15,9 @@ use minicloud_containers::Runtime;
 use minicloud_containers::cgroups::Cgroups;
 use minicloud_containers::config::{Config, Containerd, Engine, ImageCollection, LogRotation};
 use minicloud_containers::containerd::reset;
-use minicloud_containers::images::archive::{self, Content, Entry, RunConfig};
+use minicloud_images::archive::in_memory;
+use minicloud_images::layer::{Content, Entry};
+use minicloud_images::recipe::ImageConfig;
 
 pub const IMAGE: &str = "minicloud.local/busybox:1";
 
@@ -277,12 +279,12 @@ fn busybox() -> Vec<u8> {
             Content::Symlink("busybox".into()),
         ));
     }
-    let config = RunConfig {
+    let config = ImageConfig {
         cmd: vec!["/bin/sh".into()],
-        env: vec!["PATH=/bin".into()],
+        env: [("PATH".into(), "/bin".into())].into(),
         ..Default::default()
     };
-    archive::write(IMAGE, &config, &entries).unwrap()
+    in_memory(IMAGE, &config, &entries).unwrap()
 }
 
 /// A container that runs a shell script.
