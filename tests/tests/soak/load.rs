@@ -149,7 +149,9 @@ pub async fn check(
     let deadline = Instant::now() + patience;
     let list = loop {
         let attempt = async { credentials.connect().await?.get(CONFIG_MAPS).await };
-        match attempt.await {
+        // A port that is forwarded accepts also while nobody is behind it.
+        let attempt = tokio::time::timeout(Duration::from_secs(10), attempt);
+        match attempt.await.unwrap_or_else(|late| Err(late.into())) {
             Ok(list) => break list,
             Err(error) if Instant::now() > deadline => panic!("no list: {error:#}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -6,9 +6,13 @@
 use std::time::Duration;
 
 mod dice;
+mod disk;
+mod guest;
 mod kill;
 mod ledger;
 mod load;
+mod nbd;
+mod power;
 
 /// A number that a person may set by an environment variable.
 ///
