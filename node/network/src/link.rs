@@ -52,7 +52,12 @@ pub async fn prepare(config: &Config) -> anyhow::Result<()> {
 
     set("net/ipv4/ip_forward", "1")?;
     // A pod that reaches a Service whose endpoint is on the same bridge gets its answer through the bridge: it must
-    // pass connection tracking to be rewritten back.
+    // pass connection tracking to be rewritten back. Nothing else loads the module on a fresh machine.
+    if !Path::new("/proc/sys/net/bridge").exists()
+        && let Err(error) = run("modprobe", "br_netfilter").await
+    {
+        tracing::warn!(error = format!("{error:#}"), "cannot load a kernel module");
+    }
     set("net/bridge/bridge-nf-call-iptables", "1")?;
     // `localhost:NODEPORT` works on the node itself; the ruleset keeps neighbours out of 127.0.0.0/8.
     set(&format!("net/ipv4/conf/{BRIDGE}/route_localnet"), "1")?;

@@ -2,9 +2,9 @@
 # The guest's first process. It mounts what systemd would, starts the server on the data disk, and tells the outside about it
 # on the second serial port, since one of the boots has no network.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+mount() { busybox mount "$@"; }
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-mountpoint -q /dev || mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
@@ -20,6 +20,8 @@ fail() {
 	while :; do sleep 60; done
 }
 
+# What udev would do for the network card, if there is one.
+modprobe virtio_net
 if [ -e /sys/class/net/eth0 ]; then
 	ip address add 10.0.2.15/24 dev eth0
 	ip link set eth0 up

@@ -5,7 +5,6 @@
 
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,8 +23,9 @@ const MODULES: [&str; 2] = ["virtio_pci", "virtio_blk"];
 const EARLY_INIT: &str = "#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 for module in /modules/*; do /bin/busybox insmod $module; done
-/bin/busybox mount -o ro /dev/vda /root
-/bin/busybox mount -o ro /dev/vdc /root/mnt
+until [ -b /dev/vda ] && [ -b /dev/vdc ]; do /bin/busybox sleep 0.1; done
+/bin/busybox mount -t ext4 -o ro /dev/vda /root
+/bin/busybox mount -t ext4 -o ro /dev/vdc /root/mnt
 /bin/busybox mount --move /dev /root/dev
 exec /bin/busybox switch_root /root /mnt/init
 ";
@@ -50,12 +50,13 @@ impl Machine {
     pub fn prepare() -> anyhow::Result<Self> {
         let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let debian = tmp.join("soak-debian");
-        if !debian.join("done").exists() {
+        if !std::fs::read_to_string(debian.join("done")).is_ok_and(|done| done == PACKAGES) {
             println!("building the guest's Debian (minutes, once)");
             build_debian(&debian)?;
         }
         let dir = tempfile::Builder::new().prefix("soak-").tempdir_in(tmp)?;
         let machine = Self { debian, dir };
+        machine.build_initrd()?;
         machine.build_payload()?;
         let data = std::fs::File::create_new(machine.data())?;
         data.set_len(DATA_BYTES)?;
@@ -73,6 +74,31 @@ impl Machine {
     /// A folder for sockets and logs.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The initial file system: it loads modules and mounts disks.
+    fn build_initrd(&self) -> anyhow::Result<()> {
+        let folder = self.dir.path().join("initrd.d");
+        for dir in ["bin", "dev", "modules", "root"] {
+            std::fs::create_dir_all(folder.join(dir))?;
+        }
+        std::fs::copy("/bin/busybox", folder.join("bin/busybox"))?;
+        for module in std::fs::read_dir(self.debian.join("modules"))? {
+            let module = module?;
+            std::fs::copy(
+                module.path(),
+                folder.join("modules").join(module.file_name()),
+            )?;
+        }
+        write_program(&folder.join("init"), EARLY_INIT)?;
+        run(Command::new("/bin/busybox")
+            .args([
+                "sh",
+                "-c",
+                "busybox find . | busybox cpio -o -H newc > ../initrd",
+            ])
+            .current_dir(&folder))?;
+        Ok(std::fs::remove_dir_all(&folder)?)
     }
 
     /// A disk with the program under test.
@@ -114,7 +140,7 @@ impl Machine {
         .arg("-kernel")
         .arg(self.debian.join("vmlinuz"))
         .arg("-initrd")
-        .arg(self.debian.join("initrd"))
+        .arg(self.dir.path().join("initrd"))
         .args([
             "-append",
             "console=ttyS0 quiet panic=-1 no_timer_check tsc=unstable",
@@ -145,7 +171,8 @@ impl Machine {
             ])
             .args(["-device", "virtio-net-pci,netdev=net,romfile="]);
         }
-        let log = std::fs::File::create(at(&format!("qemu-{number}")))?;
+        let log_file = self.dir.path().join(format!("qemu-{number}"));
+        let log = std::fs::File::create(&log_file)?;
         let process = qemu
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -154,6 +181,7 @@ impl Machine {
             .context("cannot run qemu-system-x86_64")?;
         Ok(Guest {
             process,
+            log: log_file,
             console: console.into(),
             report: report.into(),
             address,
@@ -167,6 +195,7 @@ impl Machine {
 #[derive(Debug)]
 pub struct Guest {
     process: Child,
+    log: PathBuf,
     console: PathBuf,
     report: PathBuf,
     address: SocketAddr,
@@ -192,7 +221,8 @@ impl Guest {
     /// When it says that it failed, or QEMU ended.
     pub fn report(&mut self) -> anyhow::Result<Vec<String>> {
         if let Some(status) = self.process.try_wait()? {
-            bail!("QEMU ended ({status})\n{}", self.console());
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            bail!("QEMU ended ({status}) {said}\n{}", self.console());
         }
         let Ok(mut file) = std::fs::File::open(&self.report) else {
             return Ok(Vec::new());
@@ -270,7 +300,7 @@ fn image(folder: &Path, image: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Kernel, initial file system and root image.
+/// Kernel, modules and root image.
 fn build_debian(to: &Path) -> anyhow::Result<()> {
     if to.exists() {
         std::fs::remove_dir_all(to)?;
@@ -286,39 +316,24 @@ fn build_debian(to: &Path) -> anyhow::Result<()> {
     // Mount points that Debian's packages do not bring.
     std::fs::create_dir_all(root.join("var/lib/minicloud"))?;
     std::fs::copy(root.join("vmlinuz"), to.join("vmlinuz"))?;
-    build_initrd(&root, &to.join("initrd"))?;
+    copy_modules(&root, &to.join("modules"))?;
     image(&root, &to.join("root.img"))?;
     std::fs::remove_dir_all(&root)?;
     Ok(std::fs::write(to.join("done"), PACKAGES)?)
 }
 
-fn build_initrd(root: &Path, to: &Path) -> anyhow::Result<()> {
-    let modules = root.join("usr/lib/modules");
-    let version = std::fs::read_dir(&modules)?
+/// The modules that the initial file system loads, named so that they sort in the order of loading.
+fn copy_modules(root: &Path, to: &Path) -> anyhow::Result<()> {
+    let version = std::fs::read_dir(root.join("usr/lib/modules"))?
         .next()
         .context("the guest has no kernel modules")??
         .path();
-    let folder = tempfile::tempdir()?;
-    let at = |name: &str| folder.path().join(name);
-    for dir in ["bin", "dev", "modules", "root"] {
-        std::fs::create_dir(at(dir))?;
-    }
-    std::fs::copy(root.join("usr/bin/busybox"), at("bin/busybox"))?;
-    symlink("busybox", at("bin/sh"))?;
     let dependencies = std::fs::read_to_string(version.join("modules.dep"))?;
+    std::fs::create_dir(to)?;
     for (number, module) in load_order(&dependencies, &MODULES).iter().enumerate() {
-        std::fs::copy(version.join(module), at(&format!("modules/{number:02}")))?;
+        std::fs::copy(version.join(module), to.join(format!("{number:02}")))?;
     }
-    write_program(&at("init"), EARLY_INIT)?;
-    let archive = run(Command::new("/bin/busybox")
-        .args([
-            "sh",
-            "-c",
-            "busybox find . | busybox cpio -o -H newc > \"$0\"",
-        ])
-        .arg(to)
-        .current_dir(folder.path()));
-    archive.map(drop)
+    Ok(())
 }
 
 /// The files of these modules and of what they need, in the order of loading. A line of `modules.dep` names a file and all that

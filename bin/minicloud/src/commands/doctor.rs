@@ -201,6 +201,8 @@ fn overlay() -> Finding {
         .any(|l| l.trim_start_matches("nodev").trim() == "overlay")
     {
         Finding::ok("overlayfs", "there")
+    } else if can_load("overlay") {
+        Finding::ok("overlayfs", "a module, loaded when needed")
     } else {
         Finding::failed(
             "overlayfs",
@@ -210,9 +212,20 @@ fn overlay() -> Finding {
     }
 }
 
+/// True when the kernel's module of this name can be loaded; mounting and the server do so on a fresh machine.
+fn can_load(module: &str) -> bool {
+    Command::new("modprobe")
+        .args(["--dry-run", "--quiet", module])
+        .stdin(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
 fn bridge_netfilter() -> Finding {
     if Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables").exists() {
         Finding::ok("bridge filter", "there")
+    } else if can_load("br_netfilter") {
+        Finding::ok("bridge filter", "a module, loaded when needed")
     } else {
         Finding::failed(
             "bridge filter",
