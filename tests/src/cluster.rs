@@ -110,12 +110,18 @@ impl Cluster {
         command
     }
 
-    /// What kubectl prints for words separated by spaces.
+    /// What kubectl prints for words separated by spaces, or `'quoted'`.
     ///
     /// # Errors
     /// When kubectl fails; with what it said.
     pub fn try_k(&self, words: &str) -> anyhow::Result<String> {
-        run(&mut self.kubectl(&words.split_whitespace().collect::<Vec<_>>()))
+        run(&mut self.kubectl_line(words))
+    }
+
+    /// kubectl with the words of a line.
+    pub fn kubectl_line(&self, line: &str) -> Command {
+        let words = programs::words(line);
+        self.kubectl(&words.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// [`Cluster::try_k`] for what must work.
@@ -124,6 +130,38 @@ impl Cluster {
     /// When kubectl fails.
     pub fn k(&self, words: &str) -> String {
         self.try_k(words).unwrap_or_else(|e| panic!("{e:#}"))
+    }
+
+    /// kubectl prints all of these parts, in this order; returns all that it printed.
+    ///
+    /// # Panics
+    /// When it fails or prints something else.
+    pub fn says(&self, words: &str, parts: &[&str]) -> String {
+        let output = self.k(words);
+        let mut rest = output.as_str();
+        for part in parts {
+            let Some((_, after)) = rest.split_once(part) else {
+                panic!("kubectl {words}: no {part:?} in what follows {parts:?} in:\n{output}");
+            };
+            rest = after;
+        }
+        output
+    }
+
+    /// kubectl fails with this exit code and says all of these parts.
+    ///
+    /// # Panics
+    /// When it succeeds, or fails in another way.
+    pub fn refuses(&self, words: &str, code: i32, parts: &[&str]) {
+        let output =
+            programs::output(&mut self.kubectl_line(words)).unwrap_or_else(|e| panic!("{e:#}"));
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(
+            output.status.code() == Some(code) && parts.iter().all(|p| said.contains(p)),
+            "kubectl {words}: expected {code} and {parts:?}, got {}: {said}",
+            output.status
+        );
     }
 
     /// `kubectl apply` of a manifest given as text.

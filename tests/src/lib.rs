@@ -4,11 +4,13 @@
 //! `minicloud reset` and removes both, also when the test failed. Real clients (kubectl, Python) run inside the namespace.
 
 pub mod api;
+pub mod background;
 pub mod cluster;
 pub mod images;
 pub mod netns;
 pub mod programs;
 
+pub use background::Background;
 pub use cluster::Cluster;
 
 use std::time::{Duration, Instant};

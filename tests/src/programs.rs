@@ -28,6 +28,49 @@ pub fn output(command: &mut Command) -> anyhow::Result<Output> {
         .with_context(|| format!("cannot run {command:?}"))
 }
 
+/// The words of a line: separated by spaces, unless `'quoted'`.
+pub fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    // Every other part is quoted; a quote in the middle of a word goes on with it, as in a shell.
+    let mut joins = false;
+    for (n, part) in line.split('\'').enumerate() {
+        if n % 2 == 1 {
+            match words.last_mut() {
+                Some(last) if joins => last.push_str(part),
+                _ => words.push(part.to_owned()),
+            }
+            joins = true;
+            continue;
+        }
+        let glued = joins && !part.starts_with(char::is_whitespace);
+        for (m, word) in part.split_whitespace().enumerate() {
+            match words.last_mut() {
+                Some(last) if m == 0 && glued => last.push_str(word),
+                _ => words.push(word.to_owned()),
+            }
+        }
+        joins = !part.is_empty() && !part.ends_with(char::is_whitespace);
+    }
+    words
+}
+
+#[test]
+fn words_are_split_as_in_a_shell() {
+    assert_eq!(
+        words("patch cm a -p '{\"a\": 1}' -o=jsonpath='{.a}{\"\\n\"}'  x"),
+        [
+            "patch",
+            "cm",
+            "a",
+            "-p",
+            "{\"a\": 1}",
+            "-o=jsonpath={.a}{\"\\n\"}",
+            "x"
+        ]
+    );
+    assert_eq!(words(" sh -c 'exit 7' ''"), ["sh", "-c", "exit 7", ""]);
+}
+
 /// kubectl, as `cargo xtask` found it.
 pub fn kubectl() -> PathBuf {
     std::env::var_os("MINICLOUD_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from)
