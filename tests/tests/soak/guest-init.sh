@@ -28,9 +28,11 @@ if [ -e /sys/class/net/eth0 ]; then
 	ip route add default via 10.0.2.2
 fi
 
+# All that Debian, CNI and the server keep.
 data=/var/lib/minicloud
 mkdir -p /run/soak
-mount -t ext4 /dev/vdb $data || fail "the data disk cannot be mounted"
+mount -t ext4 /dev/vdb /var/lib || fail "the data disk cannot be mounted"
+mkdir -p $data
 tell "MOUNTED"
 
 (
@@ -55,7 +57,7 @@ credentials=
 while :; do
 	if [ -z "$credentials" ] && [ -s $data/admin.kubeconfig ]; then
 		credentials=told
-		while read -r line; do tell "KUBECONFIG $line"; done <$data/admin.kubeconfig
+		while IFS= read -r line; do tell "KUBECONFIG $line"; done <$data/admin.kubeconfig
 	fi
 	# What pods wrote since the last look.
 	for file in /run/soak/*; do

@@ -179,33 +179,36 @@ impl Rig {
 }
 
 /// What a pod does when it starts: it tells the outside what `say` prints.
-fn pod_spec(name: &str, say: &str, more: Value) -> Value {
+fn pod_spec(name: &str, say: &str, data: Option<Value>) -> Value {
     let command =
         format!("({say}) > /soak/.{name}; mv /soak/.{name} /soak/{name}; exec sleep 1000000");
-    let mut spec = json!({
+    let mut mounts = vec![json!({"name": "soak", "mountPath": "/soak"})];
+    let mut volumes = vec![
+        json!({"name": "soak", "hostPath": {"path": "/run/soak", "type": "DirectoryOrCreate"}}),
+    ];
+    if let Some(data) = data {
+        mounts.push(json!({"name": "data", "mountPath": "/data"}));
+        volumes.push(data);
+    }
+    json!({
         "terminationGracePeriodSeconds": 1,
         "containers": [{
             "name": "main",
             "image": "minicloud.local/busybox:1",
             "command": ["sh", "-c", command],
-            "volumeMounts": [{"name": "soak", "mountPath": "/soak"}],
+            "volumeMounts": mounts,
         }],
-        "volumes": [{"name": "soak", "hostPath": {"path": "/run/soak", "type": "DirectoryOrCreate"}}],
-    });
-    if !more.is_null() {
-        spec["containers"][0]["volumeMounts"][1] = json!({"name": "data", "mountPath": "/data"});
-        spec["volumes"][1] = more;
-    }
-    spec
+        "volumes": volumes,
+    })
 }
 
 /// What runs all the time: two replicas, and a pod that counts its own starts on a volume.
 fn workload() -> [(&'static str, Value); 3] {
-    let spec = pod_spec("$HOSTNAME", "echo up", Value::Null);
+    let spec = pod_spec("$HOSTNAME", "echo up", None);
     let counter = pod_spec(
         "counter",
         "cat /proc/sys/kernel/random/boot_id >> /data/starts; sync; wc -l < /data/starts",
-        json!({"name": "data", "persistentVolumeClaim": {"claimName": "counter"}}),
+        Some(json!({"name": "data", "persistentVolumeClaim": {"claimName": "counter"}})),
     );
     [
         (
@@ -242,7 +245,7 @@ async fn churn(credentials: Credentials, mut known: Churn) -> Churn {
     loop {
         known.next += 1;
         let name = format!("churn-{:04}", known.next);
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(&name, "echo up", Value::Null)});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(&name, "echo up", None)});
         match connection
             .request(Method::POST, PODS, pod.to_string().into())
             .await
