@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use minicloud_api::field::{ErrorList, FieldError, Path};
 use minicloud_api::status::ApiStatus;
 use minicloud_validation::patch::{self as formats, PatchError};
 use serde_json::Value;
@@ -49,8 +50,9 @@ pub(crate) async fn patch(
         if resource.converts_events {
             crate::subresources::events::to_core(&mut patched);
         }
-        let (value, fields) = strategy::decode(&stored, patched)?;
-        unknown = strategy::judge_unknown(&stored, fields, options.field_validation)?;
+        let (value, fields) = strategy::decode(&stored, patched).map_err(|e| blame(&patch, e))?;
+        unknown = strategy::judge_unknown(&stored, fields, options.field_validation)
+            .map_err(|e| blame(&patch, e))?;
         Ok(value)
     })
     .await?;
@@ -58,6 +60,24 @@ pub(crate) async fn patch(
         call.warn(text);
     }
     output::object(call, resource, 200, &written.bytes, written.revision)
+}
+
+/// A patch whose result does not decode is well-formed but cannot be carried out: 422, as Kubernetes says it, not 400.
+fn blame(patch: &Value, error: ApiStatus) -> ApiStatus {
+    if error.code != 400 {
+        return error;
+    }
+    let detail = error.message.rsplit_once("cannot be handled as a ");
+    let detail = detail
+        .and_then(|(_, rest)| rest.split_once(": "))
+        .map_or(error.message.as_str(), |(_, detail)| detail);
+    let mut errors = ErrorList::new();
+    errors.push(FieldError::invalid(
+        Path::new("patch"),
+        patch.to_string(),
+        detail,
+    ));
+    ApiStatus::invalid("", "", "", &errors)
 }
 
 /// Applies a patch; what went wrong comes as Kubernetes' refusal.

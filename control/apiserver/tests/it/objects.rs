@@ -225,6 +225,15 @@ async fn refusals_are_those_of_kubernetes() {
         "strict decoding error: unknown field",
     )
     .await;
+    // A patch is read before it is wrong: what it makes is refused, not how it is written.
+    check(
+        Method::PATCH,
+        &format!("{MAPS}/t?fieldValidation=Strict"),
+        json!({"dataa": {}}),
+        422,
+        "\"field\":\"patch\"",
+    )
+    .await;
     check(
         Method::POST,
         &format!("{MAPS}?dryRun=All"),
