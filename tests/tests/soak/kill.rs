@@ -62,6 +62,7 @@ fn every_acknowledged_write_survives_kill_9() {
                     ledger.clone(),
                     writer,
                     dice,
+                    load::Enough::default(),
                 ))
             })
             .collect();

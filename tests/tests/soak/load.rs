@@ -1,6 +1,7 @@
 //! Writers that create, change and delete objects until their server is gone, and the look at what is left.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::dice::Dice;
 use crate::ledger::{Ledger, Version};
 
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// Objects that one writer has; it comes back to each often.
 const SLOTS: u64 = 100;
@@ -27,18 +28,33 @@ impl Shared {
     }
 }
 
-/// Writes until the connection breaks; returns how long each acknowledged write took.
+/// Says that it is enough.
+#[derive(Debug, Clone, Default)]
+pub struct Enough(Arc<AtomicBool>);
+
+impl Enough {
+    pub fn say(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_said(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Writes until the connection breaks or it is enough; returns how long each acknowledged write took.
 pub async fn write(
     credentials: Credentials,
     ledger: Shared,
     writer: u64,
     mut dice: Dice,
+    enough: Enough,
 ) -> Vec<Duration> {
     let mut times = Vec::new();
     let Ok(mut connection) = credentials.connect().await else {
         return times;
     };
-    loop {
+    while !enough.is_said() {
         let name = format!("soak-{writer}-{}", dice.below(SLOTS));
         let Ok(before) = ledger.lock().version(&name) else {
             continue;
@@ -49,6 +65,7 @@ pub async fn write(
             Err(_) => return times,
         }
     }
+    times
 }
 
 fn object(name: &str, value: u64, revision: Option<u64>) -> Value {

@@ -11,6 +11,7 @@ mod guest;
 mod kill;
 mod ledger;
 mod load;
+mod long;
 mod nbd;
 mod power;
 

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crate::disk::{Disk, SECTOR};
@@ -50,11 +50,32 @@ const LARGEST: u32 = 32 << 20;
 /// The largest option that is read, in bytes.
 const LARGEST_OPTION: u32 = 8192;
 
+/// When a disk loses its power: after so many further writes into its cache.
+#[derive(Debug, Default)]
+struct Fuse {
+    armed: AtomicBool,
+    writes_left: AtomicU64,
+    blown: AtomicBool,
+}
+
+impl Fuse {
+    /// True when the disk is without power from now on.
+    fn after_write(&self) -> bool {
+        if self.armed.load(Ordering::Acquire)
+            && self.writes_left.fetch_sub(1, Ordering::AcqRel) == 0
+        {
+            self.blown.store(true, Ordering::Release);
+        }
+        self.blown.load(Ordering::Acquire)
+    }
+}
+
 /// A disk that is being served.
 #[derive(Debug)]
 pub struct Server {
     socket: PathBuf,
     stop: Arc<AtomicBool>,
+    fuse: Arc<Fuse>,
     thread: JoinHandle<Disk>,
 }
 
@@ -66,7 +87,8 @@ impl Server {
     pub fn start(disk: Disk, socket: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(socket)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let stopping = stop.clone();
+        let fuse = Arc::new(Fuse::default());
+        let (stopping, its_fuse) = (stop.clone(), fuse.clone());
         let thread = std::thread::spawn(move || {
             let mut disk = disk;
             while let Ok((stream, _)) = listener.accept() {
@@ -74,7 +96,7 @@ impl Server {
                     break;
                 }
                 // A client that is killed ends its connection anywhere.
-                if let Err(error) = serve(&mut disk, stream)
+                if let Err(error) = serve(&mut disk, stream, &its_fuse)
                     && error.kind() != io::ErrorKind::UnexpectedEof
                 {
                     eprintln!("disk: {error}");
@@ -85,8 +107,21 @@ impl Server {
         Ok(Self {
             socket: socket.to_owned(),
             stop,
+            fuse,
             thread,
         })
+    }
+
+    /// The power will go right after so many further writes that a flush does not follow yet: left to chance it would go
+    /// between a flush and the next write nearly always, when a disk has nothing to lose.
+    pub fn die_after(&self, writes: u64) {
+        self.fuse.writes_left.store(writes, Ordering::Release);
+        self.fuse.armed.store(true, Ordering::Release);
+    }
+
+    /// True when the power is gone.
+    pub fn is_dead(&self) -> bool {
+        self.fuse.blown.load(Ordering::Acquire)
     }
 
     /// Takes the disk back, once its client is gone.
@@ -105,10 +140,14 @@ impl Server {
     }
 }
 
-fn serve(disk: &mut Disk, mut stream: UnixStream) -> io::Result<()> {
+fn serve(disk: &mut Disk, mut stream: UnixStream, fuse: &Fuse) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(1 << 20, stream.try_clone()?);
     if negotiate(disk, &mut reader, &mut stream)? {
-        while answer(disk, &mut reader, &mut stream)? {}
+        while answer(disk, &mut reader, &mut stream, fuse)? {}
+        if fuse.blown.load(Ordering::Acquire) {
+            // No answer, not even an error, until the rest of the machine is without power too.
+            io::copy(&mut reader, &mut io::sink())?;
+        }
     }
     Ok(())
 }
@@ -165,7 +204,12 @@ fn negotiate(disk: &Disk, reader: &mut impl Read, writer: &mut impl Write) -> io
 }
 
 /// Answers one request; false when it was the last.
-fn answer(disk: &mut Disk, reader: &mut impl Read, writer: &mut impl Write) -> io::Result<bool> {
+fn answer(
+    disk: &mut Disk,
+    reader: &mut impl Read,
+    writer: &mut impl Write,
+    fuse: &Fuse,
+) -> io::Result<bool> {
     if u32_from(reader)? != REQUEST_MAGIC {
         return Err(broken("no request"));
     }
@@ -188,6 +232,9 @@ fn answer(disk: &mut Disk, reader: &mut impl Read, writer: &mut impl Write) -> i
             reader.read_exact(&mut data)?;
             let done = disk.write(offset, &data, flags & FLAG_FORCED != 0);
             data.clear();
+            if flags & FLAG_FORCED == 0 && fuse.after_write() {
+                return Ok(false);
+            }
             done
         }
         FLUSH => disk.flush(),

@@ -296,6 +296,26 @@ async fn pods(credentials: &Credentials) -> anyhow::Result<BTreeMap<String, Opti
         .collect())
 }
 
+/// Prints the states of the pods and what happened to them.
+async fn tell_why(credentials: &Credentials) {
+    let Ok(mut connection) = credentials.connect().await else {
+        return;
+    };
+    for path in [PODS, "/api/v1/namespaces/default/events"] {
+        let list = connection.get(path).await.unwrap_or_default();
+        for item in list["items"].as_array().into_iter().flatten() {
+            println!(
+                "{} {} {} {} {}",
+                item["metadata"]["name"],
+                item["metadata"]["deletionTimestamp"],
+                item["status"],
+                item["reason"],
+                item["message"]
+            );
+        }
+    }
+}
+
 /// `MINICLOUD_SOAK_CUTS` sets how often the power is cut under load.
 #[test]
 #[ignore = "takes many minutes; cargo xtask soak"]
@@ -365,6 +385,9 @@ fn power_cuts() -> anyhow::Result<()> {
             {
                 break now;
             }
+            if Instant::now() > deadline {
+                rig.runtime.block_on(tell_why(&credentials));
+            }
             ensure!(
                 Instant::now() < deadline,
                 "after cut {round}: pods are not as they should be in {PATIENCE:?}: {now:#?}\nacknowledged: {churned:?}\n{}",
@@ -429,6 +452,7 @@ fn power_cuts() -> anyhow::Result<()> {
                     rig.ledger.clone(),
                     writer,
                     Dice::new(100 + round, writer),
+                    load::Enough::default(),
                 ))
             })
             .collect();
@@ -438,6 +462,11 @@ fn power_cuts() -> anyhow::Result<()> {
         let mut dice = Dice::new(200, round);
         let moment = Duration::from_millis(3000 + dice.below(17_000));
         std::thread::sleep(moment);
+        on.disk.die_after(dice.below(40));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !on.disk.is_dead() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let keep = [0, 50, 90][usize::try_from(round % 3).unwrap_or_default()];
         let state = rig.cut(on, keep)?;
         lost += state.lost;
