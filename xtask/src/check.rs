@@ -21,10 +21,17 @@ pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The long tests: those that are marked as ignored in the end-to-end crate, one at a time.
+/// The long tests: those that are marked as ignored in the end-to-end crate, one at a time. The program is built as users
+/// run it: an emulated machine is slow enough.
 pub fn soak() -> anyhow::Result<()> {
     host::setup()?;
-    show(&mut cargo(&["build", "--package", "minicloud"]))?;
+    host::install_to_soak()?;
+    show(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "minicloud",
+    ]))?;
     let mut command = with_tools(cargo(&[
         "test",
         "--package",
@@ -32,6 +39,7 @@ pub fn soak() -> anyhow::Result<()> {
         "--test",
         "soak",
     ]))?;
+    command.env("MINICLOUD_BIN", host::target_dir().join("release/minicloud"));
     show(command.args(["--", "--ignored", "--nocapture", "--test-threads=1"]))
 }
 

@@ -33,6 +33,14 @@ const TEST_PACKAGES: &[(&str, &str)] = &[
     ("/usr/bin/unshare", "util-linux"),
 ];
 
+/// What the machine whose power is cut needs beyond that.
+const SOAK_PACKAGES: &[(&str, &str)] = &[
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/share/seabios/bios-256k.bin", "seabios"),
+    ("/sbin/mke2fs", "e2fsprogs"),
+    ("/usr/bin/strip", "binutils"),
+];
+
 /// The project's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -152,6 +160,11 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
 /// Installs what the product needs to run on this machine.
 pub fn install_to_run() -> anyhow::Result<()> {
     install(&[missing(RUN_PACKAGES), missing(BUILD_PACKAGES)].concat())
+}
+
+/// Installs what only the long tests need.
+pub fn install_to_soak() -> anyhow::Result<()> {
+    install(&missing(SOAK_PACKAGES))
 }
 
 /// Installs what `up` and the tests need.
