@@ -39,7 +39,10 @@ pub fn soak() -> anyhow::Result<()> {
         "--test",
         "soak",
     ]))?;
-    command.env("MINICLOUD_BIN", host::target_dir().join("release/minicloud"));
+    command.env(
+        "MINICLOUD_BIN",
+        host::target_dir().join("release/minicloud"),
+    );
     show(command.args(["--", "--ignored", "--nocapture", "--test-threads=1"]))
 }
 
