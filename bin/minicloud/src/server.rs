@@ -107,6 +107,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     minicloud_network::prepare(&network)
         .await
         .context("cannot prepare the network")?;
+    // The engine needs nothing of the API; it starts meanwhile.
+    let runtime = node::start_runtime(&settings);
 
     let control = tokio::select! {
         control = control::start(&settings, node_ip, &mut parts) => control?,
@@ -116,7 +118,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         ms = started.elapsed().as_millis() as u64,
         "the Kubernetes API is ready"
     );
-    node::start(&settings, node_ip, network, &control, &mut parts)?;
+    node::start(&settings, node_ip, network, runtime, &control, &mut parts)?;
 
     let outcome = tokio::select! {
         () = signals.wait() => {

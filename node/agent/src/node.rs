@@ -30,6 +30,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Until the node is ready and has its pod range.
 const EAGER: Duration = Duration::from_millis(500);
 const REPORT: Duration = Duration::from_secs(300);
+/// How often a report that met another's write is tried again at once.
+const CONFLICTS: usize = 5;
 const LEASE_SECONDS: i32 = 40;
 /// Images in the status, the largest first; the kubelet's bound.
 const IMAGES: usize = 50;
@@ -85,7 +87,15 @@ impl Keeper {
             .any(|c| c.type_ == "Ready" && c.status == "True");
         let stale = self.reported.is_none_or(|at| at.elapsed() >= REPORT);
         if moved || stale || self.pod_cidrs.is_empty() {
-            match self.report(&status, &fresh, moved || stale).await {
+            let mut reported = self.report(&status, &fresh, moved || stale).await;
+            // Others write to a new node at the same moment (taints, annotations): it need not wait for that.
+            for _ in 0..CONFLICTS {
+                if !reported.as_ref().is_err_and(|error| error.is(409)) {
+                    break;
+                }
+                reported = self.report(&status, &fresh, moved || stale).await;
+            }
+            match reported {
                 Ok(()) => {
                     self.tell_changes(&fresh);
                     self.conditions = fresh;

@@ -10,6 +10,8 @@ use minicloud_agent::Agent;
 use minicloud_agent::config::ServerTls;
 use minicloud_auth::pki::CertSpec;
 use minicloud_containers::config::{Containerd, Engine};
+use minicloud_containers::{Runtime, StartError};
+use tokio::task::JoinHandle;
 
 use super::control::Control;
 use super::{Parts, any, listen};
@@ -59,6 +61,14 @@ fn containers_config(settings: &Settings) -> minicloud_containers::Config {
     }
 }
 
+/// Containers, as soon as their engine answers.
+pub type StartingRuntime = JoinHandle<Result<Runtime, StartError>>;
+
+/// Begins to start the container engine, or to adopt the one that runs.
+pub fn start_runtime(settings: &Settings) -> StartingRuntime {
+    tokio::spawn(Runtime::start(containers_config(settings)))
+}
+
 /// Starts the node's parts.
 ///
 /// # Errors
@@ -67,6 +77,7 @@ pub fn start(
     settings: &Settings,
     node_ip: Ipv4Addr,
     network: minicloud_network::Config,
+    runtime: StartingRuntime,
     control: &Control,
     parts: &mut Parts,
 ) -> anyhow::Result<()> {
@@ -89,13 +100,14 @@ pub fn start(
     });
 
     let agent = agent_config(settings, node_ip, control)?;
-    let containers = containers_config(settings);
     parts.spawn("agent", |mut shutdown| async move {
         let runtime = tokio::select! {
-            runtime = minicloud_containers::Runtime::start(containers) => runtime.context("cannot run containers")?,
+            runtime = runtime => runtime?.context("cannot run containers")?,
             () = shutdown.wait() => return Ok(()),
         };
-        Agent::new(agent, Arc::new(runtime), client).run(shutdown).await?;
+        Agent::new(agent, Arc::new(runtime), client)
+            .run(shutdown)
+            .await?;
         Ok(())
     });
     Ok(())
