@@ -114,7 +114,7 @@ impl Disk {
         // Disks write out what they like when they like: order means nothing without a flush.
         if self.cache.len() > CACHE {
             self.write_out(CACHE / 2)
-        } else if self.dice.percent(2) {
+        } else if self.dice.percent(2) && !self.lies {
             self.write_out(8)
         } else {
             Ok(())

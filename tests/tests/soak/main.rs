@@ -14,6 +14,8 @@ mod load;
 mod long;
 mod nbd;
 mod power;
+mod rig;
+mod workload;
 
 /// A number that a person may set by an environment variable.
 ///

@@ -7,358 +7,105 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use hyper::{Method, StatusCode};
+use anyhow::{bail, ensure};
 use minicloud_tests::api::Credentials;
-use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use crate::dice::Dice;
-use crate::disk::Disk;
-use crate::guest::{Guest, Machine};
-use crate::load::{self, Shared};
-use crate::nbd::Server;
+use crate::disk::{Cut, Disk};
+use crate::load::{self, Enough};
+use crate::rig::{Heard, On, PATIENCE, Rig};
+use crate::workload::{Churn, churn, pods, tell_why, workload};
 use crate::{setting, spread};
 
 const WRITERS: u64 = 8;
-const PODS: &str = "/api/v1/namespaces/default/pods";
-/// Emulation is slow, and this machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(240);
-/// A kernel that has not mounted its disk by then hangs, as they do now and then when emulated.
-const BOOT: Duration = Duration::from_secs(90);
 
-/// What the guest said since it was turned on.
-#[derive(Debug, Default)]
-struct Heard {
-    mounted: bool,
-    imported: bool,
-    kubeconfig: String,
-    /// What each pod wrote when it started.
-    pods: BTreeMap<String, String>,
-    state: String,
-}
-
-impl Heard {
-    fn take(&mut self, line: &str) {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match word {
-            "MOUNTED" => self.mounted = true,
-            "IMPORTED" => self.imported = true,
-            "KUBECONFIG" => self.kubeconfig += &format!("{rest}\n"),
-            "POD" => {
-                let (name, value) = rest.split_once(' ').unwrap_or((rest, ""));
-                self.pods.insert(name.to_owned(), value.to_owned());
-            }
-            "STATE" => self.state = rest.to_owned(),
-            _ => {}
-        }
-    }
-}
-
-/// A machine that is on, and what is known of it.
-struct On {
-    guest: Guest,
-    disk: Server,
-    heard: Heard,
-}
-
-impl On {
-    /// Listens until `done`, or says what was being waited for.
-    fn wait(
-        &mut self,
-        what: &str,
-        patience: Duration,
-        mut done: impl FnMut(&Heard) -> bool,
-    ) -> anyhow::Result<()> {
-        let deadline = Instant::now() + patience;
-        loop {
-            for line in self.guest.report()? {
-                self.heard.take(&line);
-            }
-            if done(&self.heard) {
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "{what}: not in {patience:?}; heard {:?}\n{}",
-                self.heard.pods,
-                self.guest.console()
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-/// The machine and everything that must outlive its power.
-struct Rig {
-    machine: Machine,
-    disk: Option<Disk>,
-    boots: usize,
-    hung: usize,
-    runtime: Runtime,
-    /// The administrator's, from the first boot on.
-    credentials: Option<Credentials>,
-    ledger: Shared,
-}
-
-impl Rig {
-    fn new() -> anyhow::Result<Self> {
-        let machine = Machine::prepare()?;
-        let file = std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open(machine.data())?;
-        Ok(Self {
-            disk: Some(Disk::new(file, Dice::new(7, 7))?),
-            machine,
-            boots: 0,
-            hung: 0,
-            runtime: Runtime::new()?,
-            credentials: None,
-            ledger: Shared::default(),
-        })
-    }
-
-    /// Turns the machine on and waits until its data disk is mounted.
-    fn on(&mut self, network: bool) -> anyhow::Result<On> {
-        for _ in 0..3 {
-            self.boots += 1;
-            let socket = self.machine.dir().join(format!("disk-{}", self.boots));
-            let disk = self
-                .disk
-                .take()
-                .unwrap_or_else(|| panic!("the machine is on"));
-            let disk = Server::start(disk, &socket)?;
-            let guest = self.machine.boot(&socket, network, self.boots)?;
-            let mut on = On {
-                guest,
-                disk,
-                heard: Heard::default(),
-            };
-            match on.wait("the data disk", BOOT, |heard| heard.mounted) {
-                Ok(()) => return Ok(on),
-                Err(error) if on.heard.mounted || error.to_string().starts_with("FAILED") => {
-                    on.guest.cut();
-                    self.disk = Some(on.disk.finish()?);
-                    return Err(error);
-                }
-                Err(error) => println!("booted again: {error:#}"),
-            }
-            self.hung += 1;
-            on.guest.cut();
-            self.disk = Some(on.disk.finish()?);
-        }
-        anyhow::bail!("the guest's kernel does not start")
-    }
-
-    /// Cuts the power. Returns what the disk lost.
-    fn cut(&mut self, on: On, keep: u64) -> anyhow::Result<crate::disk::Cut> {
-        on.guest.cut();
-        let mut disk = on.disk.finish()?;
-        let cut = disk.cut(keep)?;
-        self.disk = Some(disk);
-        Ok(cut)
-    }
-
-    /// The administrator's credentials at this boot's address.
-    fn credentials(&mut self, on: &mut On) -> anyhow::Result<Credentials> {
-        if self.credentials.is_none() {
-            on.wait("the administrator's credentials", PATIENCE, |h| {
-                h.kubeconfig.contains("client-key-data")
-            })?;
-            let file = self.machine.dir().join("kubeconfig");
-            std::fs::write(&file, &on.heard.kubeconfig)?;
-            self.credentials = Some(Credentials::read(&file)?);
-        }
-        let known = self
-            .credentials
-            .clone()
-            .unwrap_or_else(|| panic!("read above"));
-        Ok(known.at(on.guest.address()))
-    }
-}
-
-/// What a pod does when it starts: it tells the outside what `say` prints.
-fn pod_spec(name: &str, say: &str, data: Option<Value>) -> Value {
-    let command =
-        format!("({say}) > /soak/.{name}; mv /soak/.{name} /soak/{name}; exec sleep 1000000");
-    let mut mounts = vec![json!({"name": "soak", "mountPath": "/soak"})];
-    let mut volumes = vec![
-        json!({"name": "soak", "hostPath": {"path": "/run/soak", "type": "DirectoryOrCreate"}}),
-    ];
-    if let Some(data) = data {
-        mounts.push(json!({"name": "data", "mountPath": "/data"}));
-        volumes.push(data);
-    }
-    json!({
-        "terminationGracePeriodSeconds": 1,
-        "containers": [{
-            "name": "main",
-            "image": "minicloud.local/busybox:1",
-            "command": ["sh", "-c", command],
-            "volumeMounts": mounts,
-        }],
-        "volumes": volumes,
-    })
-}
-
-/// What runs all the time: two replicas, and a pod that counts its own starts on a volume.
-fn workload() -> [(&'static str, Value); 3] {
-    let spec = pod_spec("$HOSTNAME", "echo up", None);
-    let counter = pod_spec(
-        "counter",
-        "cat /proc/sys/kernel/random/boot_id >> /data/starts; sync; wc -l < /data/starts",
-        Some(json!({"name": "data", "persistentVolumeClaim": {"claimName": "counter"}})),
-    );
-    [
-        (
-            "/apis/apps/v1/namespaces/default/deployments",
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "steady"}, "spec": {
-                "replicas": 2, "selector": {"matchLabels": {"app": "steady"}},
-                "template": {"metadata": {"labels": {"app": "steady"}}, "spec": spec}}}),
-        ),
-        (
-            "/api/v1/namespaces/default/persistentvolumeclaims",
-            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "counter"}, "spec": {
-                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}),
-        ),
-        (
-            PODS,
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "counter"}, "spec": counter}),
-        ),
-    ]
-}
-
-/// What was acknowledged of the pods that come and go.
-#[derive(Debug, Default)]
-struct Churn {
-    there: BTreeSet<String>,
-    gone: BTreeSet<String>,
-    next: u32,
-}
-
-/// Creates pods and deletes the oldest, until the connection breaks.
-async fn churn(credentials: Credentials, mut known: Churn) -> Churn {
-    let Ok(mut connection) = credentials.connect().await else {
-        return known;
-    };
-    loop {
-        known.next += 1;
-        let name = format!("churn-{:04}", known.next);
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(&name, "echo up", None)});
-        match connection
-            .request(Method::POST, PODS, pod.to_string().into())
-            .await
-        {
-            Ok((StatusCode::CREATED, _)) => known.there.insert(name),
-            _ => return known,
-        };
-        if known.there.len() > 3 {
-            let Some(oldest) = known.there.pop_first() else {
-                continue;
-            };
-            match connection
-                .request(Method::DELETE, &format!("{PODS}/{oldest}"), "".into())
-                .await
-            {
-                Ok((status, _)) if status.is_success() => known.gone.insert(oldest),
-                // Sent and not answered: either is right.
-                _ => return known,
-            };
-        }
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-    }
-}
-
-/// Every pod by name: `None` while it does not run and is not ready.
-async fn pods(credentials: &Credentials) -> anyhow::Result<BTreeMap<String, Option<String>>> {
-    let get = async { credentials.connect().await?.get(PODS).await };
-    let list = tokio::time::timeout(Duration::from_secs(20), get).await??;
-    let ready = |pod: &Value| {
-        let conditions = pod["status"]["conditions"].as_array()?;
-        let ready = conditions
-            .iter()
-            .any(|c| c["type"] == "Ready" && c["status"] == "True");
-        (ready
-            && pod["status"]["phase"] == "Running"
-            && pod["metadata"]["deletionTimestamp"].is_null())
-        .then(|| {
-            pod["status"]["containerStatuses"][0]["containerID"]
-                .as_str()
-                .map(str::to_owned)
-        })
-        .flatten()
-    };
-    let items = list["items"].as_array().cloned().unwrap_or_default();
-    Ok(items
-        .iter()
-        .filter_map(|pod| Some((pod["metadata"]["name"].as_str()?.to_owned(), ready(pod))))
-        .collect())
-}
-
-/// Prints the states of the pods and what happened to them.
-async fn tell_why(credentials: &Credentials) {
-    let Ok(mut connection) = credentials.connect().await else {
-        return;
-    };
-    for path in [PODS, "/api/v1/namespaces/default/events"] {
-        let list = connection.get(path).await.unwrap_or_default();
-        for item in list["items"].as_array().into_iter().flatten() {
-            println!(
-                "{} {} {} {} {}",
-                item["metadata"]["name"],
-                item["metadata"]["deletionTimestamp"],
-                item["status"],
-                item["reason"],
-                item["message"]
-            );
-        }
-    }
-}
+/// Percent of the unflushed sectors that a disk keeps, by turns.
+const KEEP: [u64; 3] = [0, 50, 90];
 
 /// `MINICLOUD_SOAK_CUTS` sets how often the power is cut under load.
 #[test]
 #[ignore = "takes many minutes; cargo xtask soak"]
 fn every_acknowledged_write_survives_power_cuts_and_pods_come_back() {
-    power_cuts().unwrap_or_else(|e| panic!("{e:#}"));
+    let cuts = setting("MINICLOUD_SOAK_CUTS", 6);
+    Soak::new()
+        .and_then(|mut soak| soak.run(cuts))
+        .unwrap_or_else(|e| panic!("{e:#}"));
 }
 
-fn power_cuts() -> anyhow::Result<()> {
-    let cuts = setting("MINICLOUD_SOAK_CUTS", 6);
-    let mut rig = Rig::new()?;
-    let mut churned = Churn::default();
-    // The containers of the last boot, to tell new ones from old reports.
-    let mut containers = BTreeMap::<String, String>::new();
-    let (mut steady, mut counted) = (BTreeSet::new(), 0);
-    let (mut to_api, mut to_pods, mut writes, mut lost) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let started = Instant::now();
-    for round in 0..=cuts {
-        // One boot without any network, in the middle.
-        if round == cuts / 2 + 1 {
-            let mut on = rig.on(false)?;
-            let expected: BTreeSet<String> = &steady | &BTreeSet::from(["counter".to_owned()]);
-            on.wait("the pods, without a network", PATIENCE, |h| {
-                expected.iter().all(|name| h.pods.contains_key(name))
-            })?;
-            count(&on.heard, &mut counted)?;
-            println!(
-                "without a network: {} pods back {:.0?} after the power",
-                expected.len(),
-                on.guest.uptime()
-            );
-            to_pods.push(on.guest.uptime());
-            rig.cut(on, 50)?;
-        }
-        let mut on = rig.on(true)?;
-        let credentials = rig.credentials(&mut on)?;
-        let (problems, objects) =
-            rig.runtime
-                .block_on(load::check(&credentials, &rig.ledger, PATIENCE));
-        ensure!(problems.is_empty(), "after cut {round}: {problems:#?}");
-        to_api.push(on.guest.uptime());
+/// What is known across boots.
+struct Soak {
+    rig: Rig,
+    churn: Churn,
+    /// The containers of the last boot, to tell new ones from old reports.
+    containers: BTreeMap<String, String>,
+    /// The pods of the Deployment.
+    steady: BTreeSet<String>,
+    /// Starts that the counter told of.
+    counted: u64,
+    lost: usize,
+    kept: usize,
+    to_api: Vec<Duration>,
+    to_pods: Vec<Duration>,
+    writes: Vec<Duration>,
+}
 
-        if round == 0 {
-            on.wait("the image", PATIENCE, |h| h.imported)?;
+impl Soak {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            rig: Rig::new()?,
+            churn: Churn::default(),
+            containers: BTreeMap::new(),
+            steady: BTreeSet::new(),
+            counted: 0,
+            lost: 0,
+            kept: 0,
+            to_api: Vec::new(),
+            to_pods: Vec::new(),
+            writes: Vec::new(),
+        })
+    }
+
+    fn run(&mut self, cuts: u64) -> anyhow::Result<()> {
+        let started = Instant::now();
+        for round in 0..cuts {
+            let (on, credentials) = self.boot()?;
+            let cut = self.cut_under_load(on, &credentials, round)?;
+            self.lost += cut.lost;
+            self.kept += cut.kept;
+            if round == cuts / 2 {
+                self.boot_without_network()?;
+            }
+        }
+        let (on, _) = self.boot()?;
+        self.rig.cut(on, 0)?;
+        println!(
+            "soak: power cut: {cuts} cuts under load and one without a network in {:.0} s, {}, none lost, none undone; the disk \
+             lost {} unflushed sectors and kept {}; {} flushes; kernels that hung: {}",
+            started.elapsed().as_secs_f64(),
+            self.rig.ledger.lock().summary(),
+            self.lost,
+            self.kept,
+            self.rig.disk.as_ref().map_or(0, Disk::flushes),
+            self.rig.hung,
+        );
+        println!(
+            "soak: power cut, emulated: a write {}; power to the whole list {}; power to all pods ready {}",
+            spread(std::mem::take(&mut self.writes)),
+            spread(self.to_api.clone()),
+            spread(self.to_pods.clone()),
+        );
+        self.see_a_liar()
+    }
+
+    /// Turns the machine on; returns when everything is as it should be.
+    fn boot(&mut self) -> anyhow::Result<(On, Credentials)> {
+        let mut on = self.rig.on(true)?;
+        let credentials = self.rig.credentials(&mut on)?;
+        let (problems, objects) = self.check(&mut on, &credentials)?;
+        ensure!(problems.is_empty(), "{problems:#?}\n{}", on.guest.console());
+        self.to_api.push(on.guest.uptime());
+        if self.steady.is_empty() {
+            on.wait("the image", PATIENCE, |heard| heard.imported)?;
             let create = async {
                 let mut connection = credentials.connect().await?;
                 for (path, object) in workload() {
@@ -366,141 +113,207 @@ fn power_cuts() -> anyhow::Result<()> {
                 }
                 anyhow::Ok(())
             };
-            rig.runtime.block_on(create)?;
+            self.rig.runtime.block_on(create)?;
         }
-        // All that was acknowledged runs, in containers of this boot, and what was deleted is gone.
-        let deadline = Instant::now() + PATIENCE;
-        let now = loop {
-            let now = rig.runtime.block_on(pods(&credentials)).unwrap_or_default();
-            let runs = |name: &String| match now.get(name) {
-                Some(Some(container)) => containers.get(name) != Some(container),
-                _ => false,
-            };
-            let steady_now = now.keys().filter(|n| n.starts_with("steady-")).count();
-            if steady_now == 2
-                && now.keys().all(runs)
-                && now.contains_key("counter")
-                && churned.there.iter().all(|n| now.contains_key(n))
-                && !churned.gone.iter().any(|n| now.contains_key(n))
-            {
-                break now;
-            }
-            if Instant::now() > deadline {
-                rig.runtime.block_on(tell_why(&credentials));
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "after cut {round}: pods are not as they should be in {PATIENCE:?}: {now:#?}\nacknowledged: {churned:?}\n{}",
-                on.guest.console()
-            );
-            on.wait("", Duration::from_secs(1), |_| false)
-                .or_else(|e| {
-                    if e.to_string().starts_with("FAILED") {
-                        Err(e)
-                    } else {
-                        Ok(())
-                    }
-                })?;
-        };
-        to_pods.push(on.guest.uptime());
-        let names: BTreeSet<String> = now
-            .keys()
-            .filter(|n| n.starts_with("steady-"))
-            .cloned()
-            .collect();
-        ensure!(
-            steady.is_empty() || steady == names,
-            "the Deployment's pods were replaced: {steady:?}, now {names:?}"
-        );
-        steady = names;
-        on.wait("the pods' own reports", PATIENCE, |h| {
-            steady.iter().all(|n| h.pods.contains_key(n)) && h.pods.contains_key("counter")
+        let now = self.pods_come_back(&mut on, &credentials)?;
+        self.to_pods.push(on.guest.uptime());
+        let expected = self.expected();
+        on.wait("the pods' own reports", PATIENCE, |heard| {
+            expected.iter().all(|n| heard.pods.contains_key(n))
         })?;
-        count(&on.heard, &mut counted)?;
+        self.count(&on.heard)?;
         println!(
             "boot {}: {}; {objects} objects as they should be {:.1?} after the power, {} pods back after {:.0?}; {}",
-            rig.boots,
-            rig.ledger.lock().summary(),
-            to_api.last().copied().unwrap_or_default(),
+            self.rig.boots,
+            self.rig.ledger.lock().summary(),
+            self.to_api.last().copied().unwrap_or_default(),
             now.len(),
-            to_pods.last().copied().unwrap_or_default(),
+            self.to_pods.last().copied().unwrap_or_default(),
             on.heard.state
         );
-        if round == cuts {
-            rig.cut(on, 0)?;
-            break;
-        }
-
-        containers = now
-            .iter()
-            .filter_map(|(n, c)| Some((n.clone(), c.clone()?)))
-            .collect();
-        let next = churned.next;
-        let there = now
-            .into_keys()
-            .filter(|n| n.starts_with("churn-"))
-            .collect();
-        churned = Churn {
-            there,
+        let Churn { next, .. } = self.churn;
+        let there = now.keys().filter(|n| n.starts_with("churn-")).cloned();
+        self.churn = Churn {
+            there: there.collect(),
             gone: BTreeSet::new(),
             next,
         };
+        self.containers = now;
+        Ok((on, credentials))
+    }
+
+    /// What is wrong with the objects, and how many there are.
+    fn check(
+        &mut self,
+        on: &mut On,
+        credentials: &Credentials,
+    ) -> anyhow::Result<(Vec<String>, usize)> {
+        let (credentials, ledger) = (credentials.clone(), self.rig.ledger.clone());
+        let check = async move { load::check(&credentials, &ledger, PATIENCE).await };
+        let check = self.rig.runtime.spawn(check);
+        // A server that ends is heard of at once.
+        on.wait("the list", PATIENCE, |_| check.is_finished())?;
+        Ok(self.rig.runtime.block_on(check)?)
+    }
+
+    /// The pods that always run.
+    fn expected(&self) -> BTreeSet<String> {
+        &self.steady | &BTreeSet::from(["counter".to_owned()])
+    }
+
+    /// All that was acknowledged runs, in containers of this boot, and what was deleted is gone. Returns pods and containers.
+    fn pods_come_back(
+        &mut self,
+        on: &mut On,
+        credentials: &Credentials,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self
+                .rig
+                .runtime
+                .block_on(pods(credentials))
+                .unwrap_or_default();
+            let running: BTreeMap<String, String> = now
+                .iter()
+                .filter_map(|(name, container)| Some((name.clone(), container.clone()?)))
+                .filter(|(name, container)| self.containers.get(name) != Some(container))
+                .collect();
+            let steady: BTreeSet<String> = now
+                .keys()
+                .filter(|n| n.starts_with("steady-"))
+                .cloned()
+                .collect();
+            ensure!(
+                self.steady.is_empty() || now.is_empty() || steady == self.steady,
+                "the Deployment's pods were replaced: {:?}, now {steady:?}",
+                self.steady
+            );
+            let all =
+                running.len() == now.len() && steady.len() == 2 && now.contains_key("counter");
+            if all
+                && self.churn.there.iter().all(|n| now.contains_key(n))
+                && !self.churn.gone.iter().any(|n| now.contains_key(n))
+            {
+                self.steady = steady;
+                return Ok(running);
+            }
+            if Instant::now() > deadline {
+                self.rig.runtime.block_on(tell_why(credentials));
+                bail!(
+                    "not in {PATIENCE:?}: {now:#?}\nacknowledged: {:?}\n{}",
+                    self.churn,
+                    on.guest.console()
+                );
+            }
+            on.listen(Duration::from_secs(1))?;
+        }
+    }
+
+    /// Loads the machine for some seconds and cuts its power between a write to the disk and the flush after it.
+    fn cut_under_load(
+        &mut self,
+        on: On,
+        credentials: &Credentials,
+        round: u64,
+    ) -> anyhow::Result<Cut> {
+        let runtime = &self.rig.runtime;
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                rig.runtime.spawn(load::write(
+                let dice = Dice::new(100 + round, writer);
+                let ledger = self.rig.ledger.clone();
+                runtime.spawn(load::write(
                     credentials.clone(),
-                    rig.ledger.clone(),
+                    ledger,
                     writer,
-                    Dice::new(100 + round, writer),
-                    load::Enough::default(),
+                    dice,
+                    Enough::default(),
                 ))
             })
             .collect();
-        let churner = rig
-            .runtime
-            .spawn(churn(credentials.clone(), std::mem::take(&mut churned)));
+        let churner = runtime.spawn(churn(credentials.clone(), std::mem::take(&mut self.churn)));
         let mut dice = Dice::new(200, round);
         let moment = Duration::from_millis(3000 + dice.below(17_000));
         std::thread::sleep(moment);
         on.disk.die_after(dice.below(40));
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while !on.disk.is_dead() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let keep = [0, 50, 90][usize::try_from(round % 3).unwrap_or_default()];
-        let state = rig.cut(on, keep)?;
-        lost += state.lost;
+        let keep = KEEP[usize::try_from(round).unwrap_or_default() % KEEP.len()];
+        let cut = self.rig.cut(on, keep)?;
         for writer in writers {
-            writes.extend(rig.runtime.block_on(writer)?);
+            self.writes.extend(self.rig.runtime.block_on(writer)?);
         }
-        churned = rig.runtime.block_on(churner)?;
+        self.churn = self.rig.runtime.block_on(churner)?;
         println!(
             "cut {round}: after {moment:.1?} of load; the disk lost {} unflushed sectors and kept {}",
-            state.lost, state.kept
+            cut.lost, cut.kept
         );
+        Ok(cut)
     }
-    let flushes = rig.disk.as_ref().map_or(0, Disk::flushes);
-    println!(
-        "soak: power cut: {cuts} cuts under load and one without a network in {:.0} s, {}, none lost, none undone; the disk lost \
-         {lost} unflushed sectors; {flushes} flushes; a write {}; power to the whole list {}; power to all pods ready {}; kernels that hung: {}",
-        started.elapsed().as_secs_f64(),
-        rig.ledger.lock().summary(),
-        spread(writes),
-        spread(to_api),
-        spread(to_pods),
-        rig.hung,
-    );
-    Ok(())
-}
 
-/// The counter's volume must remember every start that it told of.
-fn count(heard: &Heard, counted: &mut u64) -> anyhow::Result<()> {
-    let text = heard.pods.get("counter").map_or("", String::as_str);
-    let now: u64 = text.trim().parse()?;
-    ensure!(
-        now > *counted,
-        "the volume remembers {now} starts, {counted} were told of before"
-    );
-    *counted = now;
-    Ok(())
+    /// Turns the machine on with no network card: its pods come back all the same, as they tell by the serial port.
+    fn boot_without_network(&mut self) -> anyhow::Result<()> {
+        let mut on = self.rig.on(false)?;
+        let expected = self.expected();
+        on.wait("the pods, without a network", PATIENCE, |heard| {
+            expected.iter().all(|name| heard.pods.contains_key(name))
+        })?;
+        self.count(&on.heard)?;
+        println!(
+            "boot {}, without a network: {} pods back after {:.0?}",
+            self.rig.boots,
+            expected.len(),
+            on.guest.uptime()
+        );
+        self.to_pods.push(on.guest.uptime());
+        self.rig.cut(on, 50).map(drop)
+    }
+
+    /// The counter's volume must remember every start that it told of.
+    fn count(&mut self, heard: &Heard) -> anyhow::Result<()> {
+        let text = heard.pods.get("counter").map_or("", String::as_str);
+        let now: u64 = text.trim().parse()?;
+        ensure!(
+            now > self.counted,
+            "the volume remembers {now} starts, {} were told of before",
+            self.counted
+        );
+        self.counted = now;
+        Ok(())
+    }
+
+    /// The counter-check: with a disk that says it flushed and did not, writes are lost, and this soak sees it.
+    fn see_a_liar(&mut self) -> anyhow::Result<()> {
+        self.lie(true);
+        let (on, credentials) = self.boot()?;
+        self.cut_under_load(on, &credentials, 0)?;
+        self.lie(false);
+        let seen = self.rig.on(true).and_then(|mut on| {
+            let credentials = self.rig.credentials(&mut on)?;
+            self.check(&mut on, &credentials)
+        });
+        let seen = match seen {
+            Ok((problems, _)) => {
+                ensure!(
+                    !problems.is_empty(),
+                    "a disk that flushes nothing lost nothing: this soak sees nothing"
+                );
+                format!("{} acknowledged writes are seen to be lost", problems.len())
+            }
+            Err(error) => format!(
+                "the machine is seen to be broken ({:.80})",
+                format!("{error:#}")
+            ),
+        };
+        println!("soak: power cut, counter-check: with a disk that only pretends to flush, {seen}");
+        Ok(())
+    }
+
+    fn lie(&mut self, lies: bool) {
+        if let Some(disk) = &mut self.rig.disk {
+            disk.lie(lies);
+        }
+    }
 }
