@@ -101,6 +101,44 @@ fn an_application_is_deployed_reached_changed_and_outlives_its_server() {
         )),
         page
     );
+    let inside = || {
+        let containerd = cluster.run_dir().join("containerd/containerd.sock");
+        let sandbox = run(cluster
+            .command("ctr")
+            .arg("--address")
+            .arg(&containerd)
+            .args([
+                "--namespace",
+                "k8s.io",
+                "containers",
+                "list",
+                "--quiet",
+                "labels.\"io.kubernetes.container.name\"==shell",
+            ]))?;
+        run(cluster
+            .command("ctr")
+            .arg("--address")
+            .arg(&containerd)
+            .args([
+                "--namespace",
+                "k8s.io",
+                "tasks",
+                "exec",
+                "--exec-id",
+                "without-server",
+                sandbox.trim(),
+                "curl",
+                "--silent",
+                "--fail",
+                "--max-time",
+                "3",
+                "http://web.default.svc.cluster.local/",
+            ]))
+    };
+    assert_eq!(
+        eventually("names without a server", Duration::from_secs(5), inside),
+        page
+    );
     cluster.start_server();
     cluster.wait_ready();
     let after =

@@ -34,6 +34,13 @@ pub enum Command {
     /// Build, import and list container images, without Docker and without a registry.
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Answer for cluster DNS. The server starts this by itself.
+    #[command(hide = true)]
+    Dns {
+        /// Its settings.
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// Stop everything and remove what the server made on this machine.
     Reset(ResetArgs),
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::cli::{Cli, Command};
 
+mod dns;
 mod doctor;
 mod image;
 mod kubeconfig;
@@ -22,6 +23,7 @@ pub fn run(arguments: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(args),
         Command::Kubeconfig(args) => kubeconfig::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Dns { file } => dns::run(&file).map(|()| ExitCode::SUCCESS),
         Command::Image(command) => image::run(command).map(|()| ExitCode::SUCCESS),
         Command::Reset(args) => reset::run(args).map(|()| ExitCode::SUCCESS),
     }

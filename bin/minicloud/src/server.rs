@@ -72,7 +72,11 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         .block_on(serve(settings))
 }
 
-fn start_log(filter: &str) -> anyhow::Result<()> {
+/// Logs to standard error what passes `filter`.
+///
+/// # Errors
+/// When `filter` is none.
+pub fn start_log(filter: &str) -> anyhow::Result<()> {
     use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::builder()
         .parse(filter)

@@ -44,6 +44,8 @@ pub struct Config {
     pub cluster_dns: Ipv4Addr,
     /// The DNS domain of the cluster, e.g. `cluster.local`.
     pub cluster_domain: String,
+    /// Where what a reboot may lose is kept.
+    pub run_dir: PathBuf,
     /// Where the container runtime looks for CNI configuration.
     pub cni_conf_dir: PathBuf,
     /// Where CNI's host-local keeps which addresses are given out.
@@ -72,26 +74,27 @@ pub async fn prepare(config: &Config) -> anyhow::Result<()> {
     proxy::prepare(config).await
 }
 
-/// Follows Services and EndpointSlices and keeps proxy and DNS in step, until shutdown. Rules and addresses stay
+/// Follows Services and EndpointSlices and keeps proxy and DNS in step, until shutdown. Rules, addresses and DNS stay
 /// when it ends: the workload goes on without the server.
-///
-/// # Errors
-/// When DNS cannot bind its address.
-pub async fn run(config: Config, client: Client, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(config: Config, client: Client, shutdown: Shutdown) {
     let state = Arc::new(RwLock::new(model::State::default()));
     let (changed, changes) = watch::channel(0_u64);
     let config = Arc::new(config);
-    let dns = dns::Server::bind(&config, state.clone()).await?;
     tokio::join!(
         follow::run(client, state.clone(), changed, shutdown.clone()),
-        proxy::run(config.clone(), state, changes, shutdown.clone()),
-        dns.run(shutdown),
+        proxy::run(
+            config.clone(),
+            state.clone(),
+            changes.clone(),
+            shutdown.clone()
+        ),
+        dns::keeper::run(config, state, changes, shutdown),
     );
-    Ok(())
 }
 
 /// Removes what [`prepare`] and [`run`] made: table, bridge, routes, configuration. What is gone already is fine.
 pub async fn clean_up(config: &Config) {
+    dns::keeper::stop(config).await;
     if let Err(error) = minicloud_nftables::delete_table("ip", TABLE).await {
         tracing::warn!(%error, "cannot remove the nftables table {TABLE}");
     }

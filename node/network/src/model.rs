@@ -5,12 +5,13 @@ use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::{Deserialize, Serialize};
 
 /// `(namespace, name)`.
 pub type Key = (String, String);
 
 /// A transport protocol that Services know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     /// TCP, the default.
     Tcp,
@@ -40,7 +41,7 @@ impl Protocol {
 }
 
 /// A port of a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
     /// Its name, empty when it is the only one.
     pub name: String,
@@ -53,7 +54,7 @@ pub struct ServicePort {
 }
 
 /// A Service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ServiceRecord {
     /// Its cluster addresses; empty for headless Services and external names.
     pub cluster_ips: Vec<Ipv4Addr>,
@@ -76,7 +77,7 @@ pub struct ServiceRecord {
 }
 
 /// An endpoint of a slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its address.
     pub ip: Ipv4Addr,
@@ -91,7 +92,7 @@ pub struct Endpoint {
 }
 
 /// An EndpointSlice.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SliceRecord {
     /// The Service it belongs to.
     pub service: String,
@@ -102,12 +103,36 @@ pub struct SliceRecord {
 }
 
 /// All Services and EndpointSlices.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
     /// By namespace and name.
+    #[serde(with = "pairs")]
     pub services: BTreeMap<Key, ServiceRecord>,
     /// By namespace and name of the slice.
+    #[serde(with = "pairs")]
     pub slices: BTreeMap<Key, SliceRecord>,
+}
+
+/// A map as a list of pairs: JSON's keys are texts, ours are not.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Key;
+
+    pub(super) fn serialize<V: Serialize, S: Serializer>(
+        map: &BTreeMap<Key, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Key, V>, D::Error> {
+        Vec::<(Key, V)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
+    }
 }
 
 fn addresses<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<Ipv4Addr> {
@@ -242,6 +267,7 @@ pub(crate) mod tests {
             service_cidr: "10.43.0.0/16".parse().unwrap(),
             cluster_dns: Ipv4Addr::new(10, 43, 0, 10),
             cluster_domain: "cluster.local".into(),
+            run_dir: "/nowhere".into(),
             cni_conf_dir: "/nowhere".into(),
             cni_data_dir: "/nowhere".into(),
             resolv_conf: "/nowhere".into(),
@@ -277,6 +303,8 @@ pub(crate) mod tests {
                 "endpoints": [{"addresses": ["10.42.0.2"]}, {"addresses": ["x"]},
                               {"addresses": ["10.42.0.3"], "conditions": {"ready": false, "serving": true}}]}),
         ]);
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
         let service = &state.services[&("default".into(), "a".into())];
         assert_eq!(service.cluster_ips, [Ipv4Addr::new(10, 43, 0, 5)]);
         assert_eq!(service.ports.len(), 2);

@@ -27,6 +27,7 @@ pub fn network_config(settings: &Settings, node_ip: Ipv4Addr) -> minicloud_netwo
         service_cidr: settings.service_cidr,
         cluster_dns: settings.cluster_dns,
         cluster_domain: settings.cluster_domain.clone(),
+        run_dir: settings.run_dir.clone(),
         cni_conf_dir: match settings.container_runtime_endpoint {
             // A runtime of somebody else's reads the host's usual folder.
             Some(_) => PathBuf::from("/etc/cni/net.d"),
@@ -82,8 +83,9 @@ pub fn start(
     parts: &mut Parts,
 ) -> anyhow::Result<()> {
     let proxy = control.identities.client(&CertSpec::service_proxy())?;
-    parts.spawn("network", |shutdown| {
-        minicloud_network::run(network, proxy, shutdown)
+    parts.spawn("network", |shutdown| async move {
+        minicloud_network::run(network, proxy, shutdown).await;
+        Ok(())
     });
 
     let client = control

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use minicloud_api::part::Shutdown;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
@@ -55,7 +54,7 @@ impl Context {
     }
 }
 
-pub(super) async fn run(server: Server, mut shutdown: Shutdown) {
+pub(super) async fn run(server: Server) {
     let context = Context {
         zone: server.zone,
         state: server.state,
@@ -87,7 +86,6 @@ pub(super) async fn run(server: Server, mut shutdown: Shutdown) {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            () = shutdown.wait() => return,
         }
     }
 }
