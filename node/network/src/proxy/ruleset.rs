@@ -181,6 +181,8 @@ pub fn ruleset(config: &Config, state: &State) -> String {
         }
     };
     let (by_address, by_node_port) = (map(by_address), map(by_node_port));
+    // What nobody serves is refused before routing: once forwarded, the kernel tells the pod of a shorter way first (an ICMP
+    // redirect), and its rate limit then swallows the refusal.
     format!(
         "add table ip {TABLE}
 delete table ip {TABLE}
@@ -216,8 +218,8 @@ table ip {TABLE} {{
     ip daddr {dns} return
     ip daddr {services} reject
   }}
-  chain forward {{
-    type filter hook forward priority filter; policy accept;
+  chain unserved {{
+    type filter hook prerouting priority dstnat + 10; policy accept;
     jump no-endpoint
   }}
   chain local {{
