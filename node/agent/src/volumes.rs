@@ -123,20 +123,23 @@ pub struct Inputs<'a> {
     pub allocatable: &'a BTreeMap<String, i64>,
 }
 
-/// Makes all volumes of a pod, or brings them up to date. An error is the message of a `FailedMount` event.
+/// Makes all volumes of a pod, or brings them up to date. An error is the message of a `FailedMount` event. One that cannot be made
+/// keeps none of the others from following its source.
 pub fn mount_all(pod: &Pod, dirs: &Dirs, inputs: &Inputs<'_>) -> Result<(), String> {
     let uid = pod::uid(pod);
     make_dir(&dirs.pod_data(uid), 0o700)?;
     make_dir(&dirs.pod_run(uid), 0o700)?;
+    let mut result = Ok(());
     for volume in pod::spec(pod).volumes.iter().flatten() {
-        mount_one(pod, volume, dirs, inputs).map_err(|why| {
+        let mounted = mount_one(pod, volume, dirs, inputs).map_err(|why| {
             format!(
                 "MountVolume.SetUp failed for volume \"{}\" : {why}",
                 volume.name
             )
-        })?;
+        });
+        result = result.and(mounted);
     }
-    Ok(())
+    result
 }
 
 fn fs_group(pod: &Pod) -> Option<u32> {
@@ -217,11 +220,24 @@ pub(crate) fn locate(
     } else if volume.projected.is_some() {
         "projected"
     } else {
-        return Err("this kind of volume is not supported by this node; supported are emptyDir, hostPath, configMap, secret, downwardAPI, \
-                    projected and persistentVolumeClaim"
-            .into());
+        return Err(format!(
+            "volumes of the kind {} are not supported by this node; supported are emptyDir, hostPath, configMap, secret, \
+             downwardAPI, projected and persistentVolumeClaim",
+            kind(volume)
+        ));
     };
     Ok((dirs.in_memory(uid, plugin, name), true))
+}
+
+/// The field that says what a volume is.
+fn kind(volume: &Volume) -> String {
+    let fields = serde_json::to_value(volume).ok();
+    let fields = fields.as_ref().and_then(serde_json::Value::as_object);
+    let kind = fields
+        .into_iter()
+        .flat_map(|f| f.keys())
+        .find(|k| *k != "name");
+    kind.map_or_else(|| "(none)".to_owned(), Clone::clone)
 }
 
 fn empty_dir(

@@ -260,9 +260,14 @@ impl Worker {
             &self.shared.host,
             now,
         );
+        let mut stop_begins = None;
         if decision.stopping && self.memory.stopping_since.is_none() {
             self.memory.stopping_since = Some(now);
             self.stop.send_replace(true);
+            // What could not be made is taken down without waiting for its next try.
+            self.memory.volumes_retry = Backoff::default();
+            self.memory.sandbox_retry = Backoff::default();
+            stop_begins = Some(now);
         }
         if decision.outcome.is_some() && self.memory.outcome.is_none() {
             self.memory.outcome = decision.outcome.clone();
@@ -283,6 +288,7 @@ impl Worker {
         self.save();
         let mut wake = decision.wake;
         let mut earlier = |at: Option<Timestamp>| wake = [wake, at].into_iter().flatten().min();
+        earlier(stop_begins);
         earlier(self.send_report(now));
         for action in decision.actions {
             earlier(self.carry_out(action, now));

@@ -282,3 +282,31 @@ fn groups_own_volumes() {
         "the root's look is enough with OnRootMismatch"
     );
 }
+
+#[test]
+fn a_volume_that_cannot_be_made_holds_back_no_other() {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "p", "namespace": "n", "uid": "u"},
+        "spec": {"containers": [{"name": "c"}], "volumes": [
+            {"name": "nfs", "nfs": {"server": "s", "path": "/"}},
+            {"name": "gone", "configMap": {"name": "cm", "items": [{"key": "gone", "path": "gone"}]}},
+            {"name": "good", "configMap": {"name": "cm"}},
+        ]},
+    }))
+    .expect("a pod");
+    let temp = tempfile::tempdir().expect("a folder");
+    let dirs = Dirs {
+        data: temp.path().join("data"),
+        run: temp.path().join("run"),
+    };
+    let inputs = Inputs {
+        objects: &objects(),
+        claims: &BTreeMap::new(),
+        tokens: &BTreeMap::new(),
+        allocatable: &BTreeMap::new(),
+    };
+    expect![["MountVolume.SetUp failed for volume \"nfs\" : volumes of the kind nfs are not supported by this node; supported are emptyDir, hostPath, configMap, secret, downwardAPI, projected and persistentVolumeClaim"]]
+        .assert_eq(&mount_all(&pod, &dirs, &inputs).expect_err("it was mounted"));
+    let good = dirs.in_memory("u", "configmap", "good").join("a");
+    assert_eq!(fs::read(good).ok(), Some(b"1".to_vec()));
+}
