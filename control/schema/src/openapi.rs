@@ -5,13 +5,15 @@
 //! `apply`, and prints the schemas for `explain`. The schemas of Kubernetes' own kinds come from `k8s-openapi`; a document
 //! is made from scratch each time and holds only the definitions that its kinds reach.
 
-mod builtin;
+pub(crate) mod builtin;
 mod custom;
 mod merge;
 mod paths;
 mod shape;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -91,25 +93,19 @@ pub fn document(group: &str, version: &str, resources: &[ResourceInfo<'_>]) -> V
 }
 
 /// The definitions of a document while it is made.
+#[derive(Default)]
 struct Schemas {
-    generator: schemars::SchemaGenerator,
+    /// Kubernetes' own that are reached.
+    builtin: BTreeSet<String>,
     own: Map<String, Value>,
-}
-
-impl Default for Schemas {
-    fn default() -> Self {
-        Self {
-            generator: shape::generator(),
-            own: Map::new(),
-        }
-    }
 }
 
 impl Schemas {
     /// The definition's name of a kind of Kubernetes' own.
     fn builtin(&mut self, group: &str, version: &str, kind: &str) -> String {
-        if let Some(name) = builtin::add(&mut self.generator, group, version, kind) {
-            return name;
+        if let Some(name) = builtin::name(group, version, kind) {
+            self.builtin.insert(name.to_owned());
+            return name.to_owned();
         }
         let name = custom::definition_name(group, version, kind);
         self.own.entry(name.clone()).or_insert_with(
@@ -167,9 +163,17 @@ impl Schemas {
         self.builtin("meta.k8s.io", "v1", kind)
     }
 
-    fn finish(mut self) -> Map<String, Value> {
+    fn finish(self) -> Map<String, Value> {
         let mut all = self.own;
-        for (name, schema) in self.generator.take_definitions(false) {
+        let mut reached: Vec<String> = self.builtin.into_iter().collect();
+        while let Some(name) = reached.pop() {
+            if all.contains_key(&name) {
+                continue;
+            }
+            let Some(schema) = builtin::definition(&name) else {
+                continue;
+            };
+            shape::references(&schema, &mut reached);
             let shaped = shape::definition(&name, schema);
             all.insert(name, shaped);
         }
@@ -183,7 +187,7 @@ fn gvk(group: &str, version: &str, kind: &str) -> Value {
 }
 
 fn reference(definition: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{definition}")})
+    json!({"$ref": format!("{}{definition}", shape::DEFINITIONS)})
 }
 
 /// The key of a group and version in the index: `api/v1`, `apis/apps/v1`.

@@ -1,20 +1,11 @@
 //! From JSON Schema as `k8s-openapi` writes it to OpenAPI v3 as Kubernetes publishes it.
 
-use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{builtin, gvk, merge};
 
-/// A generator whose references point into a document's components.
-pub(super) fn generator() -> SchemaGenerator {
-    let settings = SchemaSettings::draft07().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.meta_schema = None;
-        settings.transforms.clear();
-    });
-    settings.into_generator()
-}
+/// Where references point: into a document's components.
+pub(super) const DEFINITIONS: &str = "#/components/schemas/";
 
 /// The definition `name`, reshaped.
 pub(super) fn definition(name: &str, schema: Value) -> Value {
@@ -97,6 +88,22 @@ fn walk(value: &mut Value) {
             object.values_mut().for_each(walk);
         }
         Value::Array(items) => items.iter_mut().for_each(walk),
+        _ => {}
+    }
+}
+
+/// What a definition refers to.
+pub(super) fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value.as_str().and_then(|s| s.strip_prefix(DEFINITIONS)) {
+                    Some(name) if key == "$ref" => found.push(name.to_owned()),
+                    _ => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
         _ => {}
     }
 }

@@ -167,17 +167,24 @@ fn unchanged_values_are_let_pass_on_update() {
 
 /// The schema of a Deployment, which has most of what schemas have, as a schema of one piece.
 fn deployment() -> Value {
-    let settings = schemars::generate::SchemaSettings::draft07().with(|settings| {
-        settings.meta_schema = None;
-        settings.inline_subschemas = true;
-        settings.transforms.clear();
-    });
-    let generator = settings.into_generator();
-    let mut schema = generator
-        .into_root_schema_for::<k8s_openapi::api::apps::v1::Deployment>()
-        .to_value();
+    fn inline(value: &mut Value) {
+        if let Some(name) = value["$ref"].as_str().map(str::to_owned) {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            let mut whole = crate::openapi::builtin::definition(name).unwrap();
+            let beside = value.as_object().unwrap().clone();
+            let beside = beside.into_iter().filter(|(key, _)| key != "$ref");
+            whole.as_object_mut().unwrap().extend(beside);
+            *value = whole;
+        }
+        match value {
+            Value::Object(object) => object.values_mut().for_each(inline),
+            Value::Array(items) => items.iter_mut().for_each(inline),
+            _ => {}
+        }
+    }
+    let mut schema = json!({"$ref": "io.k8s.api.apps.v1.Deployment"});
+    inline(&mut schema);
     schema["properties"]["metadata"] = json!({"type": "object"});
-    schema.as_object_mut().unwrap().remove("title");
     schema
 }
 
