@@ -9,7 +9,7 @@ use minicloud_images::{BuildOptions, build::build_recipe};
 pub const BUSYBOX: &str = "minicloud.local/busybox:1";
 
 /// The files of a program of this machine: itself and the libraries that it loads. Debian's static busybox cannot resolve
-/// names, so tests of names use the machine's curl.
+/// names, so tests of names use the machine's curl; and it speaks no UDP, so tests of that use socat.
 fn program_files(program: &str) -> anyhow::Result<Vec<FileRule>> {
     let rule = |path: &str| FileRule {
         from: path.into(),
@@ -24,7 +24,7 @@ fn program_files(program: &str) -> anyhow::Result<Vec<FileRule>> {
     Ok(std::iter::once(program).chain(paths).map(rule).collect())
 }
 
-/// An archive of an image with busybox (Debian's `busybox-static`), its applets, and curl.
+/// An archive of an image with busybox (Debian's `busybox-static`), its applets, curl and socat.
 ///
 /// # Panics
 /// When busybox is not installed.
@@ -52,6 +52,11 @@ pub fn busybox(folder: &Path) -> PathBuf {
         )?;
         std::fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\n")?;
         let mut files = program_files("/usr/bin/curl")?;
+        for file in program_files("/usr/bin/socat")? {
+            if !files.iter().any(|f| f.to == file.to) {
+                files.push(file);
+            }
+        }
         files.push(FileRule {
             from: binary.clone(),
             to: "/bin/busybox".into(),

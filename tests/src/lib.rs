@@ -9,9 +9,11 @@ pub mod cluster;
 pub mod images;
 pub mod netns;
 pub mod programs;
+pub mod walk;
 
 pub use background::Background;
 pub use cluster::Cluster;
+pub use walk::walk;
 
 use std::time::{Duration, Instant};
 

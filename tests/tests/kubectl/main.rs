@@ -11,11 +11,9 @@ mod reading;
 mod rollouts;
 mod streams;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
-
-use minicloud_tests::Cluster;
 use minicloud_tests::images::busybox;
+use minicloud_tests::walk::Step;
+use minicloud_tests::{Cluster, walk};
 
 /// What most steps look at: two web servers behind a Service, and a pod with two containers and a volume.
 const APPLICATION: &str = r#"
@@ -86,7 +84,7 @@ fn kubectl_works_unmodified() {
         "wait --for=condition=Ready pod/shell --timeout=60s",
         &["pod/shell condition met"],
     );
-    let steps: [(&str, Step); 17] = [
+    let steps: &[Step] = &[
         ("get", reading::objects_are_shown_in_every_format),
         ("get -w", reading::changes_are_watched),
         ("describe", reading::every_kind_is_described),
@@ -105,18 +103,5 @@ fn kubectl_works_unmodified() {
         ("auth", access::rights_are_told_and_kept),
         ("drain", nodes::nodes_are_cordoned_tainted_and_drained),
     ];
-    // Every step runs, also after one that failed: one run tells all that is wrong.
-    let failed: Vec<&str> = steps
-        .into_iter()
-        .filter(|(name, step)| {
-            let started = Instant::now();
-            let result = catch_unwind(AssertUnwindSafe(|| step(&cluster)));
-            println!("--- {name}: {:.1} s", started.elapsed().as_secs_f64());
-            result.is_err()
-        })
-        .map(|(name, _)| name)
-        .collect();
-    assert!(failed.is_empty(), "these steps failed: {failed:?}");
+    walk(&cluster, steps);
 }
-
-type Step = fn(&Cluster);
