@@ -29,6 +29,8 @@ use crate::shared::{ApiError, Shared, api};
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Until the node is ready and has its pod range.
 const EAGER: Duration = Duration::from_millis(500);
+/// How long the runtime has for its status.
+const STATUS: Duration = Duration::from_secs(5);
 const REPORT: Duration = Duration::from_secs(300);
 /// How often a report that met another's write is tried again at once.
 const CONFLICTS: usize = 5;
@@ -48,6 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, machine: Machine, port: u16, mut sh
         reported: None,
         pod_cidrs: Vec::new(),
         uid: None,
+        silence: conditions::Silence::default(),
     };
     loop {
         let settled = keeper.beat().await;
@@ -69,12 +72,13 @@ struct Keeper {
     reported: Option<Instant>,
     pod_cidrs: Vec<String>,
     uid: Option<String>,
+    silence: conditions::Silence,
 }
 
 impl Keeper {
     /// One heartbeat; true when nothing is waited for.
     async fn beat(&mut self) -> bool {
-        let status = self.shared.runtime.status().await;
+        let (status, answers) = self.runtime_status().await;
         let data = self.shared.config.data_dir.clone();
         let free = tokio::task::spawn_blocking(move || Free::look(&data))
             .await
@@ -110,7 +114,19 @@ impl Keeper {
         if let Err(error) = self.renew_lease().await {
             tracing::debug!(%error, "the node's lease cannot be renewed now");
         }
-        ready && !self.pod_cidrs.is_empty()
+        answers && ready && !self.pod_cidrs.is_empty()
+    }
+
+    /// What is to be told of the runtime, and whether it answers at this moment.
+    async fn runtime_status(&mut self) -> (Result<RuntimeStatus, RuntimeError>, bool) {
+        let asked = tokio::time::timeout(STATUS, self.shared.runtime.status()).await;
+        let status = asked.unwrap_or_else(|_| {
+            Err(RuntimeError::Unavailable(format!(
+                "no answer within {} s",
+                STATUS.as_secs()
+            )))
+        });
+        self.silence.told(status, Instant::now())
     }
 
     fn tell_changes(&self, fresh: &[NodeCondition]) {
@@ -290,7 +306,11 @@ impl Keeper {
                 None => list.push(condition.clone()),
             }
         }
-        if let Ok(mut images) = self.shared.runtime.list_images().await {
+        // One that does not answer is not asked for more: the heartbeat would wait.
+        if runtime.is_ok()
+            && let Ok(Ok(mut images)) =
+                tokio::time::timeout(STATUS, self.shared.runtime.list_images()).await
+        {
             images.sort_by_key(|i| std::cmp::Reverse(i.size_bytes));
             let names = |i: &crate::runtime::Image| {
                 i.digests

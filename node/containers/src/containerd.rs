@@ -3,6 +3,7 @@
 //! Know before changing: containerd gets a session of its own and no parent-death signal, and a restart of the server
 //! adopts it by its socket (whose peer is its process). Containers survive the death of either. Only [`reset`] ends them.
 
+mod hang;
 mod process;
 mod reset;
 mod settings;

@@ -1,6 +1,8 @@
 //! The node's conditions. Pure. Know before changing: pressure is told and nothing is evicted for it; the scheduler keeps new pods away
 //! by the taints that the node lifecycle controller derives.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::NodeCondition;
 
@@ -14,6 +16,36 @@ const MEMORY_BYTES: u64 = 100 << 20;
 const DISK: f64 = 0.10;
 const INODES: f64 = 0.05;
 const PIDS: f64 = 0.10;
+
+/// How long a runtime that answered before may be silent: the pods of a node that is not ready lose their places in Services, and one
+/// whose containerd is just being restarted serves on.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What the runtime last said, for while it is silent.
+#[derive(Debug, Default)]
+pub(crate) struct Silence {
+    answered: Option<(Instant, RuntimeStatus)>,
+}
+
+impl Silence {
+    /// What is to be told of the runtime when it says `status`, and whether it answers at this moment.
+    pub(crate) fn told(
+        &mut self,
+        status: Result<RuntimeStatus, RuntimeError>,
+        now: Instant,
+    ) -> (Result<RuntimeStatus, RuntimeError>, bool) {
+        match (status, &self.answered) {
+            (Ok(said), _) => {
+                self.answered = Some((now, said.clone()));
+                (Ok(said), true)
+            }
+            (Err(_), Some((at, said))) if now.saturating_duration_since(*at) < SILENCE => {
+                (Ok(said.clone()), false)
+            }
+            (Err(error), _) => (Err(error), false),
+        }
+    }
+}
 
 /// All conditions as of `now`. A status that stays keeps its transition time.
 pub(crate) fn all(
@@ -171,6 +203,27 @@ mod tests {
             found[3].message.as_deref(),
             Some("container runtime network not ready: no pod range")
         );
+    }
+
+    #[test]
+    fn a_short_silence_of_the_runtime_is_not_told() {
+        let start = Instant::now();
+        let mut silence = Silence::default();
+        let mut check = |second, says: bool, expect: (bool, bool)| {
+            let status = match says {
+                true => Ok(RuntimeStatus::default()),
+                false => Err(RuntimeError::Unavailable("no answer".into())),
+            };
+            let (told, answers) = silence.told(status, start + Duration::from_secs(second));
+            assert_eq!((told.is_ok(), answers), expect, "at {second} s");
+        };
+        check(0, false, (false, false));
+        check(1, true, (true, true));
+        check(2, false, (true, false));
+        check(15, false, (true, false));
+        check(16, false, (false, false));
+        check(17, true, (true, true));
+        check(31, false, (true, false));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use minicloud_cri::ErrorKind;
 use rustix::process::{Pid, Signal};
 use tokio::net::UnixStream;
 
+use super::hang::Pulse;
 use super::{ContainerdError, write_error};
 use crate::config::Containerd;
 use crate::pidfd::Pidfd;
@@ -39,9 +40,26 @@ impl Process {
             .is_ok_and(|exe| exe.to_string_lossy().ends_with(" (deleted)"))
     }
 
+    /// What it has used and done until now.
+    pub(super) fn pulse(&self) -> Pulse {
+        let read = |name: &str| {
+            fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap_or_default()
+        };
+        Pulse::parse(&read("stat"), &read("io"))
+    }
+
     /// Ends it; containers and their shims go on.
     pub(super) async fn stop(&self) -> Result<(), ContainerdError> {
-        for (signal, patience) in [(Signal::TERM, 10), (Signal::KILL, 5)] {
+        self.end(&[(Signal::TERM, 10), (Signal::KILL, 5)]).await
+    }
+
+    /// Ends one that hangs: it is not expected to hear what it is asked.
+    pub(super) async fn end_hung(&self) -> Result<(), ContainerdError> {
+        self.end(&[(Signal::TERM, 2), (Signal::KILL, 30)]).await
+    }
+
+    async fn end(&self, signals: &[(Signal, u64)]) -> Result<(), ContainerdError> {
+        for &(signal, patience) in signals {
             self.0.send(signal);
             if tokio::time::timeout(Duration::from_secs(patience), self.ended())
                 .await

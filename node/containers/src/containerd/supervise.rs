@@ -6,8 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use minicloud_cri::{Client, ErrorKind};
 use tokio::task::AbortHandle;
 
+use super::hang::Silence;
 use super::process::{self, Process};
 use super::settings::{HostTraits, settings};
 use super::{ContainerdError, write_error};
@@ -20,6 +22,10 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// One that ran this long had started well: pauses begin anew.
 const SOUND: Duration = Duration::from_secs(300);
 const LOG_LOOK: Duration = Duration::from_secs(60);
+/// Between questions whether it answers, and between those to one that did not.
+const ASK: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
+/// How long one answer may take before it counts as missing.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Watches over containerd for as long as it lives. Dropping it leaves containerd and its containers alone.
 #[derive(Debug)]
@@ -73,27 +79,31 @@ impl Drop for Supervisor {
 }
 
 async fn watch(config: Containerd, mut process: Process) {
+    let client = Client::new(&config.socket());
     let mut pause = PAUSE.0;
     loop {
         let since = Instant::now();
-        loop {
-            tokio::select! {
-                () = process.ended() => break,
-                () = tokio::time::sleep(LOG_LOOK) => {
-                    if let Err(error) = process::trim_log(&config.log_file) {
-                        tracing::warn!(file = %config.log_file.display(), %error, "containerd's log cannot be cut");
-                    }
-                }
-            }
-        }
+        let end = until_over(&config, &client, &process).await;
         if since.elapsed() >= SOUND {
             pause = PAUSE.0;
         }
-        tracing::warn!(
-            pid = process.pid(),
-            pause_ms = pause.as_millis(),
-            "containerd ended and is restarted"
-        );
+        let (pid, pause_ms) = (process.pid(), pause.as_millis());
+        match end {
+            End::Ended => tracing::warn!(pid, pause_ms, "containerd ended and is restarted"),
+            End::Hangs(silent) => {
+                let seconds = silent.as_secs();
+                tracing::warn!(
+                    pid,
+                    seconds,
+                    pause_ms,
+                    "containerd does not answer and is restarted"
+                );
+                if let Err(error) = process.end_hung().await {
+                    tracing::error!(%error, "a containerd that hangs stays");
+                    continue;
+                }
+            }
+        }
         process = loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE.1);
@@ -105,6 +115,47 @@ async fn watch(config: Containerd, mut process: Process) {
                 ),
             }
         };
+    }
+}
+
+enum End {
+    Ended,
+    Hangs(Duration),
+}
+
+/// Returns when containerd has ended, or must be ended. Its log is kept small meanwhile.
+async fn until_over(config: &Containerd, client: &Client, process: &Process) -> End {
+    let mut silence = Silence::new(Instant::now(), process.pulse());
+    let mut log_looked = Instant::now();
+    loop {
+        let pause = if silence.missing() { ASK.1 } else { ASK.0 };
+        let ask = async {
+            tokio::time::sleep(pause).await;
+            match tokio::time::timeout(ANSWER, client.version()).await {
+                Ok(Ok(_)) => true,
+                // It answers, though not well; that is not for a restart to mend.
+                Ok(Err(error)) => {
+                    !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+                }
+                Err(_) => false,
+            }
+        };
+        let answered = tokio::select! {
+            () = process.ended() => return End::Ended,
+            answered = ask => answered,
+        };
+        let now = Instant::now();
+        if answered {
+            silence.answered(now, process.pulse());
+        } else if let Some(silent) = silence.missed(now, process.pulse()) {
+            return End::Hangs(silent);
+        }
+        if log_looked.elapsed() >= LOG_LOOK {
+            log_looked = now;
+            if let Err(error) = process::trim_log(&config.log_file) {
+                tracing::warn!(file = %config.log_file.display(), %error, "containerd's log cannot be cut");
+            }
+        }
     }
 }
 
