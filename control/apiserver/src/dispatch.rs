@@ -88,7 +88,10 @@ pub(crate) async fn resource(
             _ => return Err(ApiStatus::no_such_path()),
         }
     }
-    if !resource.namespaced && !wanted.namespace.is_empty() && !resource.is("", "namespaces") {
+    // A namespace is in itself, so to speak: that is how the right to `/namespaces/N` is asked for. No other may be named there,
+    // or rights in one namespace would count for the next.
+    let in_itself = resource.is("", "namespaces") && wanted.namespace == wanted.name;
+    if !resource.namespaced && !wanted.namespace.is_empty() && !in_itself {
         return Err(ApiStatus::no_such_path());
     }
     if let Some(custom) = resource.custom()

@@ -146,3 +146,73 @@ async fn accounts_have_tokens() {
     assert_eq!(call(&robot, Method::GET, "/api", &Value::Null).await.0, 401);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_in_one_namespace_end_there() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    for name in ["own", "other"] {
+        let body = json!({"metadata": {"name": name}});
+        assert_eq!(
+            call(&c, Method::POST, "/api/v1/namespaces", &body).await.0,
+            201
+        );
+    }
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/own";
+    let role = json!({"metadata": {"name": "all"}, "rules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]});
+    let (code, answer) = call(&c, Method::POST, &format!("{RBAC}/roles"), &role).await;
+    assert_eq!(code, 201, "{answer}");
+    let binding = json!({
+        "metadata": {"name": "jane"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "all"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}],
+    });
+    let (code, answer) = call(&c, Method::POST, &format!("{RBAC}/rolebindings"), &binding).await;
+    assert_eq!(code, 201, "{answer}");
+    let jane = server.client("jane", &[]).await;
+    for (method, path, code) in [
+        (Method::GET, "/api/v1/namespaces/own", 200),
+        (Method::GET, "/api/v1/namespaces/other", 403),
+        (Method::GET, "/api/v1/namespaces", 403),
+        // Paths that Kubernetes does not have: the namespace asked for must not vouch for another.
+        (Method::GET, "/api/v1/namespaces/own/namespaces", 404),
+        (Method::GET, "/api/v1/namespaces/own/namespaces/other", 404),
+        (
+            Method::GET,
+            "/api/v1/watch/namespaces/own/namespaces/other",
+            404,
+        ),
+        (
+            Method::DELETE,
+            "/api/v1/namespaces/own/namespaces/other",
+            404,
+        ),
+        (
+            Method::PUT,
+            "/api/v1/namespaces/own/namespaces/other/finalize",
+            404,
+        ),
+        (
+            Method::GET,
+            "/api/v1/namespaces/own%2Fnamespaces%2Fother",
+            404,
+        ),
+        (Method::GET, "/api/v1/namespaces/own/nodes", 404),
+        (Method::GET, "/api/v1/namespaces/own/../other/pods", 404),
+    ] {
+        let (got, _, answer) = send(&jane, method.clone(), path, &[], "").await;
+        assert_eq!(got, code, "{method} {path}: {answer}");
+    }
+    assert_eq!(
+        call(
+            &c,
+            Method::GET,
+            "/api/v1/namespaces/other",
+            &serde_json::Value::Null
+        )
+        .await
+        .0,
+        200
+    );
+    server.stop().await;
+}
