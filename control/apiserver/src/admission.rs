@@ -83,6 +83,9 @@ pub(crate) fn validate_create(
     value: &Value,
 ) -> Result<(), ApiStatus> {
     escalate(api, user, resource, namespace, value, None)?;
+    if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        crate::crds::check_create(&api.registry, value)?;
+    }
     restrict(
         api,
         user,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use minicloud_api::field::{FieldError, Path};
 use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
 use minicloud_api::user::{GROUP_MASTERS, UserInfo};
@@ -112,6 +113,29 @@ pub(crate) fn name(api: &Api, definition: &mut Value) {
             }
         }
     }
+}
+
+/// Refuses a definition of what is built in, which would not be served.
+pub(crate) fn check_create(registry: &Registry, definition: &Value) -> Result<(), ApiStatus> {
+    let text = |pointer: &str| {
+        let found = definition.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_default()
+    };
+    let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
+    if registry.built_in(group, plural).is_none() {
+        return Ok(());
+    }
+    let error = FieldError::invalid(
+        Path::new("spec").child("names").child("plural"),
+        plural,
+        format!("the server itself serves {plural}.{group}"),
+    );
+    Err(ApiStatus::invalid(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        meta::name(definition),
+        &vec![error].into(),
+    ))
 }
 
 /// A deleted definition first gets the finalizer under which its objects are removed.

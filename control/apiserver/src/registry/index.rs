@@ -142,7 +142,12 @@ impl Registry {
         let custom = self.custom.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<Arc<Resource>> = self.built_in.clone();
         for (name, definition) in custom.iter() {
-            all.extend(custom::rows(name, definition).into_iter().map(Arc::new));
+            // What is built in stays: a definition of the same name would get at the same objects without their rules.
+            let rows = custom::rows(name, definition).into_iter();
+            all.extend(
+                rows.filter(|row| self.built_in(&row.group, &row.plural).is_none())
+                    .map(Arc::new),
+            );
         }
         let mut groups: Vec<Group> = Vec::new();
         let rank = |group: &str| {

@@ -185,3 +185,38 @@ async fn custom_resources_live_and_end_with_their_definition() {
     assert_eq!(call(&c, Method::GET, widgets, &Value::Null).await.0, 404);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_built_in_cannot_be_defined_again() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let version = |name: &str| {
+        json!({"name": name, "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+            "type": "object", "x-kubernetes-preserve-unknown-fields": true}}})
+    };
+    for (group, plural, kind) in [
+        ("rbac.authorization.k8s.io", "roles", "Role"),
+        ("discovery.k8s.io", "endpointslices", "EndpointSlice"),
+    ] {
+        for served in ["v1", "v2"] {
+            let definition = json!({
+                "metadata": {
+                    "name": format!("{plural}.{group}"),
+                    "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+                },
+                "spec": {"group": group, "scope": "Namespaced", "names": {"plural": plural, "kind": kind},
+                    "versions": [version(served)]},
+            });
+            const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            let (code, answer) = call(&c, Method::POST, CRDS, &definition).await;
+            assert_eq!(code, 422, "{answer}");
+            let message = answer["message"].as_str().unwrap();
+            assert!(message.contains("the server itself serves"), "{message}");
+        }
+    }
+    // A role is still one: its rules are checked.
+    let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    let odd = json!({"metadata": {"name": "odd"}, "rules": [{"verbs": []}]});
+    assert_eq!(call(&c, Method::POST, roles, &odd).await.0, 422);
+    server.stop().await;
+}
