@@ -11,7 +11,7 @@ mod strategies;
 #[cfg(test)]
 mod test;
 
-pub use json::{COPY_MAX_BYTES, OPERATIONS_MAX};
+pub use json::{COPY_MAX_BYTES, DEPTH_MAX, OPERATIONS_MAX};
 
 /// Why a patch was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum PatchError {
 ///
 /// # Errors
 /// See [`PatchError`]; a failed `test` is `Unprocessable`, more than [`OPERATIONS_MAX`] operations or more than
-/// [`COPY_MAX_BYTES`] copied are `TooLarge`.
+/// [`COPY_MAX_BYTES`] copied, a result deeper than [`DEPTH_MAX`] and patches that move long lists again and again are `TooLarge`.
 pub fn json_patch(original: &Value, patch: &Value) -> Result<Value, PatchError> {
     json::apply(original, patch)
 }

@@ -338,6 +338,43 @@ fn json_patches() {
 }
 
 #[test]
+fn json_patches_that_grow() {
+    let too_large = |original: Value, patch: Vec<Value>, what: &str| match json_patch(
+        &original,
+        &Value::Array(patch),
+    ) {
+        Err(PatchError::TooLarge(why)) => assert!(why.contains(what), "{why}"),
+        other => panic!("{:.200}", format!("{other:?}")),
+    };
+    // Each round wraps the object into a new one: 300,000 levels, which nothing could even drop.
+    let inner = "/a".repeat(100);
+    let wrapper = (0..100).fold(json!({}), |inner, _| json!({"a": inner}));
+    let wraps = (0..3000).flat_map(|_| {
+        [
+            json!({"op": "add", "path": "/n", "value": wrapper}),
+            json!({"op": "move", "from": "/o", "path": format!("/n{inner}/a")}),
+            json!({"op": "move", "from": "/n", "path": "/o"}),
+        ]
+    });
+    too_large(json!({"o": {}}), wraps.collect(), "nested deeper");
+    // Still short enough to be measured at the end only.
+    let twice = json!({"op": "add", "path": format!("/o{}", "/a".repeat(100)), "value": wrapper});
+    too_large(json!({"o": wrapper}), vec![twice], "nested deeper");
+    // Harmless moves may be as many as they like.
+    let there_and_back = (0..2000).flat_map(|_| {
+        [
+            json!({"op": "move", "from": "/o", "path": "/p"}),
+            json!({"op": "move", "from": "/p", "path": "/o"}),
+        ]
+    });
+    let same = json!({"o": {"x": [1, 2]}});
+    let patch = Value::Array(there_and_back.collect());
+    assert_eq!(json_patch(&same, &patch), Ok(same));
+    let front = vec![json!({"op": "add", "path": "/l/0", "value": 1}); 9_000];
+    too_large(json!({"l": vec![0; 100_000]}), front, "long lists");
+}
+
+#[test]
 fn merge_patches() {
     let check = |original: Value, patch: Value, expect: Value| {
         assert_eq!(merge_patch(&original, &patch), Ok(expect))
