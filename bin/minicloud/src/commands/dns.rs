@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use minicloud_network::dns::{DnsConfig, serve};
+use minicloud_network::dns::{DnsConfig, Server};
 
 use super::block_on;
 
@@ -13,5 +13,8 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
     let config: DnsConfig = serde_json::from_slice(&text)
         .with_context(|| format!("{} cannot be used", file.display()))?;
     crate::server::start_log("warn")?;
-    block_on(serve(config))
+    let server = Server::bind(&config)?;
+    // Before the first thread is started.
+    server.drop_rights()?;
+    block_on(server.serve())
 }

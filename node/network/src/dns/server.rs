@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
 use super::wire::{self, Reply};
 use super::zone::Zone;
-use super::{Server, relay};
+use super::{Upstream, relay};
 use crate::model::State;
 
 /// How many questions may wait for a name server at once; more are dropped, and the client asks again.
@@ -23,7 +23,7 @@ const TCP_IDLE: Duration = Duration::from_secs(10);
 struct Context {
     zone: Arc<Zone>,
     state: Arc<RwLock<State>>,
-    upstream: Arc<Vec<SocketAddr>>,
+    upstream: Arc<Upstream>,
     relayed: Arc<Semaphore>,
 }
 
@@ -41,28 +41,33 @@ impl Context {
         match reply {
             Reply::Send(bytes) => Some(bytes),
             Reply::Ignore => None,
-            Reply::Relay => match relay::ask(&self.upstream, query, udp).await {
+            Reply::Relay => match relay::ask(&self.upstream.servers(), query, udp).await {
                 Some(answer) => Some(answer),
                 None => wire::failure(query),
             },
             Reply::Chase(so_far, name, kind) => {
                 let question = wire::query(so_far.metadata.id, name, kind)?;
-                let found = relay::ask(&self.upstream, &question, udp).await;
+                let found = relay::ask(&self.upstream.servers(), &question, udp).await;
                 wire::chased(*so_far, found.as_deref(), query, udp)
             }
         }
     }
 }
 
-pub(super) async fn run(server: Server) {
+pub(super) async fn run(
+    (udp, tcp): (UdpSocket, TcpListener),
+    zone: Arc<Zone>,
+    state: Arc<RwLock<State>>,
+    upstream: Arc<Upstream>,
+) {
     let context = Context {
-        zone: server.zone,
-        state: server.state,
-        upstream: server.upstream,
+        zone,
+        state,
+        upstream,
         relayed: Arc::new(Semaphore::new(MAX_RELAYED)),
     };
     let clients = Arc::new(Semaphore::new(MAX_TCP));
-    let udp = Arc::new(server.udp);
+    let udp = Arc::new(udp);
     let mut buffer = vec![0; 4096];
     loop {
         tokio::select! {
@@ -71,7 +76,7 @@ pub(super) async fn run(server: Server) {
                 // Linux reports an unreachable earlier client here; nothing to do about it.
                 Err(error) => tracing::debug!(%error, "cannot receive"),
             },
-            accepted = server.tcp.accept() => match accepted {
+            accepted = tcp.accept() => match accepted {
                 Ok((stream, _)) => {
                     if let Ok(permit) = clients.clone().try_acquire_owned() {
                         let context = context.clone();
