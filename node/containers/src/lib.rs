@@ -20,6 +20,7 @@ pub mod images;
 mod logs;
 mod pidfd;
 mod runtime;
+mod shims;
 pub mod translate;
 
 pub use config::{Config, Engine};

@@ -6,6 +6,7 @@ mod housekeeping;
 mod known;
 mod pods;
 mod signal;
+mod starts;
 mod stop;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,9 +31,12 @@ use crate::translate;
 
 use errors::{blocking, runtime_error};
 use known::Known;
+use starts::Starts;
 
 /// A pull may take this long, on a slow line.
 const PULL: Duration = Duration::from_secs(3600);
+/// How long the end of the process waits for what is being started.
+const FINISH: Duration = Duration::from_secs(8);
 /// Notices that may wait for a slow receiver before it has to look at everything.
 const NOTICES: usize = 256;
 
@@ -68,6 +72,7 @@ struct Shared {
     cgroups: Cgroups,
     importer: Importer,
     known: Mutex<Known>,
+    starts: Arc<Starts>,
     changes: broadcast::Sender<PodChange>,
 }
 
@@ -108,6 +113,7 @@ impl Runtime {
             cgroups,
             importer,
             known: Mutex::default(),
+            starts: Arc::default(),
             changes: broadcast::Sender::new(NOTICES),
         });
         let mut tasks = JoinSet::new();
@@ -115,6 +121,9 @@ impl Runtime {
         tasks.spawn(changes::relist(shared.clone()));
         tasks.spawn(housekeeping::rotate_logs(shared.clone()));
         tasks.spawn(housekeeping::collect_images(shared.clone()));
+        if supervisor.is_some() {
+            tasks.spawn(housekeeping::end_orphans(shared.clone()));
+        }
         Ok(Runtime {
             shared,
             _supervisor: supervisor,
@@ -128,6 +137,11 @@ impl Runtime {
         archive: &std::path::Path,
     ) -> Result<Vec<String>, ImportError> {
         import::import(&self.shared.importer, archive).await
+    }
+
+    /// Waits, not for long, until what is being started is started: call it before the process ends.
+    pub async fn finish_starts(&self) {
+        self.shared.starts.finished(FINISH).await;
     }
 
     /// The CRI client, for what the trait has no call for.
@@ -217,14 +231,11 @@ impl PodRuntime for Runtime {
         self.make_cgroup(sandbox, &cgroup).await?;
         pods::make_dir(&sandbox.log_directory).await?;
         let config = translate::sandbox(sandbox, &cgroup);
-        match self
-            .cri()
-            .run_pod_sandbox(config, &sandbox.runtime_handler)
-            .await
-        {
+        let (cri, handler) = (self.cri().clone(), sandbox.runtime_handler.clone());
+        let call = async move { cri.run_pod_sandbox(config, &handler).await };
+        match self.shared.starts.carry(call).await {
             Ok(id) => Ok(id),
             Err(error) => {
-                let error = runtime_error(error);
                 // While the runtime may still be at it, the cgroup is its.
                 if !matches!(
                     error,
@@ -264,17 +275,15 @@ impl PodRuntime for Runtime {
         let cgroup =
             translate::cgroup_path(self.shared.cgroups.parent(), sandbox.qos, &sandbox.uid);
         let sandbox = translate::sandbox(sandbox, &cgroup);
-        self.cri()
-            .create_container(sandbox_id, config, sandbox)
-            .await
-            .map_err(runtime_error)
+        let (cri, id) = (self.cri().clone(), sandbox_id.to_owned());
+        let call = async move { cri.create_container(&id, config, sandbox).await };
+        self.shared.starts.carry(call).await
     }
 
     async fn start_container(&self, container_id: &str) -> Result<(), RuntimeError> {
-        self.cri()
-            .start_container(container_id)
-            .await
-            .map_err(runtime_error)
+        let (cri, id) = (self.cri().clone(), container_id.to_owned());
+        let call = async move { cri.start_container(&id).await };
+        self.shared.starts.carry(call).await
     }
 
     async fn stop_container(

@@ -107,10 +107,12 @@ pub fn start(
             runtime = runtime => runtime?.context("cannot run containers")?,
             () = shutdown.wait() => return Ok(()),
         };
-        Agent::new(agent, Arc::new(runtime), client)
+        let runtime = Arc::new(runtime);
+        let ended = Agent::new(agent, runtime.clone(), client)
             .run(shutdown)
-            .await?;
-        Ok(())
+            .await;
+        runtime.finish_starts().await;
+        Ok(ended?)
     });
     Ok(())
 }

@@ -12,11 +12,11 @@ use futures::stream::{self, StreamExt};
 use minicloud_cri::Client;
 use minicloud_cri::v1::PodSandboxFilter;
 use rustix::mount::UnmountFlags;
-use rustix::process::{Pid, Signal};
 
 use super::process;
 use crate::cgroups::Cgroups;
 use crate::config::Containerd;
+use crate::shims;
 
 /// What a [`reset`] did and could not do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,40 +98,15 @@ async fn remove_pods(config: &Containerd, report: &mut ResetReport) {
     }
 }
 
-/// Shims hold the containers whose removal failed; each is told by the socket it was started for.
+/// Shims hold the containers whose removal failed.
 fn kill_shims(config: &Containerd) {
-    let socket = config.socket();
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return;
-    };
-    let shims: Vec<Pid> = entries
-        .flatten()
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .parse()
-                .ok()
-                .and_then(Pid::from_raw)
-        })
-        .filter(|pid| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            is_shim_of(&command, &socket)
-        })
-        .collect();
-    for pid in &shims {
-        let _ = rustix::process::kill_process(*pid, Signal::KILL);
+    let shims = shims::of(&config.socket());
+    for (shim, _) in &shims {
+        shims::kill(*shim);
     }
     if !shims.is_empty() {
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn is_shim_of(command: &[u8], socket: &Path) -> bool {
-    let mut words = command.split(|b| *b == 0);
-    let program = words.next().unwrap_or_default();
-    program.windows(15).any(|part| part == b"containerd-shim")
-        && words.any(|word| word == socket.as_os_str().as_encoded_bytes())
 }
 
 fn unmount_below(dir: &Path) -> Vec<String> {
@@ -172,21 +147,6 @@ fn words(error: impl std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shims_are_told_by_their_socket() {
-        let shim = b"/usr/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0x\0-address\0/r/containerd.sock\0";
-        assert!(is_shim_of(shim, Path::new("/r/containerd.sock")));
-        assert!(!is_shim_of(
-            shim,
-            Path::new("/run/containerd/containerd.sock")
-        ));
-        assert!(!is_shim_of(
-            b"vi\0/r/containerd.sock\0",
-            Path::new("/r/containerd.sock")
-        ));
-        assert!(!is_shim_of(b"", Path::new("/r/containerd.sock")));
-    }
 
     #[test]
     fn mounts_come_last_first() {

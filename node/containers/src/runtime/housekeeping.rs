@@ -1,15 +1,18 @@
-//! What is done now and then: rotating logs, removing images when the disk fills.
+//! What is done now and then: rotating logs, removing images when the disk fills, ending shims that nobody knows of.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::Shared;
 use super::errors::blocking;
 use crate::images::collect::{Candidate, Usage, choose};
-use crate::logs;
+use crate::{logs, shims};
+
+/// Between looks for shims that nobody knows of.
+const SHIMS: Duration = Duration::from_secs(30);
 
 pub(super) async fn rotate_logs(shared: Arc<Shared>) {
     let rotation = shared.config.logs;
@@ -39,6 +42,32 @@ pub(super) async fn rotate_logs(shared: Arc<Shared>) {
                     tracing::warn!(log = %log.display(), %error, "a rotated log did not get its name back");
                 }
             }
+        }
+    }
+}
+
+/// A server or containerd that is killed while it starts a sandbox may leave a shim that containerd does not know of.
+pub(super) async fn end_orphans(shared: Arc<Shared>) {
+    let mut suspects = HashSet::new();
+    loop {
+        tokio::time::sleep(SHIMS).await;
+        // What is being started is not yet in the list.
+        let quiet = !shared.starts.any();
+        let socket = shared.config.engine.socket();
+        let found = blocking(move || shims::of(&socket)).await;
+        let sandboxes = shared.client.list_pod_sandbox(Default::default()).await;
+        let (Ok(found), Ok(sandboxes), true) = (found, sandboxes, quiet) else {
+            suspects.clear();
+            continue;
+        };
+        let sandboxes = sandboxes.into_iter().map(|sandbox| sandbox.id).collect();
+        for (shim, sandbox) in shims::orphans(found, &sandboxes, &mut suspects) {
+            tracing::warn!(
+                sandbox,
+                pid = shim.pid.as_raw_nonzero(),
+                "a shim whose start was cut off is ended"
+            );
+            shims::kill(shim);
         }
     }
 }
