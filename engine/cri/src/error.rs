@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// How the message begins when our own deadline passed.
+const NO_ANSWER: &str = "no answer";
+
 /// A failed call: which one, about what, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
@@ -41,8 +44,16 @@ impl CallError {
             call,
             object: object.to_owned(),
             kind: ErrorKind::Timeout,
-            message: format!("no answer within {} s", after.as_secs_f32()),
+            message: format!("{NO_ANSWER} within {} s", after.as_secs_f32()),
         }
+    }
+
+    /// Of a call that runs a command: a runtime that said nothing within its deadline hangs, and that says nothing about the command.
+    pub(crate) fn of_command(mut self) -> Self {
+        if self.message.starts_with(NO_ANSWER) {
+            self.kind = ErrorKind::Unavailable;
+        }
+        self
     }
 
     pub(crate) fn status(call: &'static str, object: &str, status: &tonic::Status) -> Self {
@@ -152,6 +163,15 @@ mod tests {
         ] {
             assert_eq!(kind_of(code, message), expect, "{code:?} {message}");
         }
+    }
+
+    #[test]
+    fn a_runtime_that_hangs_is_not_a_command_that_does() {
+        let silent = CallError::timeout("ExecSync", "abc", Duration::from_secs(61));
+        assert_eq!(silent.of_command().kind, ErrorKind::Unavailable);
+        let said = tonic::Status::deadline_exceeded("timeout 1s exceeded");
+        let said = CallError::status("ExecSync", "abc", &said);
+        assert_eq!(said.of_command().kind, ErrorKind::Timeout);
     }
 
     #[test]

@@ -184,10 +184,10 @@ impl Client {
         // Much later than the runtime's own limit, which counts from the command's start and says that it was the command which
         // took too long: a slow machine needs seconds to start it, and a probe must not fail for that.
         let deadline = Duration::from_secs(seconds + 60);
-        call("ExecSync", id, deadline, message, |m| async move {
+        let answer = call("ExecSync", id, deadline, message, |m| async move {
             stub.exec_sync(m).await
-        })
-        .await
+        });
+        answer.await.map_err(CallError::of_command)
     }
 
     /// The URL at which the runtime serves the streams of a command.

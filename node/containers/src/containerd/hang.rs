@@ -64,9 +64,9 @@ impl Silence {
         }
     }
 
-    /// Whether the last answer is missing.
-    pub(super) fn missing(&self) -> bool {
-        self.misses > 0
+    /// Whether it answered when it was last asked.
+    pub(super) fn sure(&self) -> bool {
+        self.ever_answered && self.misses == 0
     }
 
     /// Takes an answer.
@@ -139,9 +139,9 @@ mod tests {
         for second in [6, 12, 18, 24] {
             assert_eq!(silence.missed(at(second), Pulse::default()), None);
         }
-        assert!(silence.missing());
+        assert!(!silence.sure());
         silence.answered(at(29), Pulse::default());
-        assert!(!silence.missing());
+        assert!(silence.sure());
         assert_eq!(silence.missed(at(40), Pulse::default()), None);
     }
 

@@ -22,7 +22,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// One that ran this long had started well: pauses begin anew.
 const SOUND: Duration = Duration::from_secs(300);
 const LOG_LOOK: Duration = Duration::from_secs(60);
-/// Between questions whether it answers, and between those to one that did not.
+/// Between questions whether it answers, and between those to one of which that is not known.
 const ASK: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 /// How long one answer may take before it counts as missing.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -128,7 +128,7 @@ async fn until_over(config: &Containerd, client: &Client, process: &Process) -> 
     let mut silence = Silence::new(Instant::now(), process.pulse());
     let mut log_looked = Instant::now();
     loop {
-        let pause = if silence.missing() { ASK.1 } else { ASK.0 };
+        let pause = if silence.sure() { ASK.0 } else { ASK.1 };
         let ask = async {
             tokio::time::sleep(pause).await;
             match tokio::time::timeout(ANSWER, client.version()).await {
