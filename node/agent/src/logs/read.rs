@@ -1,12 +1,13 @@
 //! Reads a container's log: tail, since, limits, follow. Know before changing: a log is rotated by renaming, so a follower drains the file
-//! it has open before it goes on with the new one, and it sleeps on inotify, never on a clock.
+//! it has open before it goes on with the next one, which may have been renamed too meanwhile; and it sleeps on inotify, not on a clock.
 
 use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -20,6 +21,8 @@ use super::line;
 
 /// Bytes read at once, and the size of the chunks sent.
 const BLOCK: usize = 32 * 1024;
+/// How long a renamed file must be left alone before its successor is read.
+const QUIET: Duration = Duration::from_millis(50);
 /// Longest entry; what is longer was not written by a runtime.
 const ENTRY: usize = 1 << 20;
 
@@ -82,11 +85,12 @@ pub async fn stream(
         let Some(changes) = &changes else {
             return filter.end(&rest, sender).await;
         };
-        // A renamed file may have a successor: go on there once this one is read to its end.
-        if let Ok(next) = File::open(path).await
-            && next.metadata().await?.ino() != file.metadata().await?.ino()
-        {
-            drain(&mut file, &mut rest, &mut filter, sender).await?;
+        if let Some(next) = successor(path, &file).await? {
+            // The runtime writes to the renamed file until it has opened the new one, and what it had in hand a moment longer.
+            tokio::time::sleep(QUIET).await;
+            while drain(&mut file, &mut rest, &mut filter, sender).await? > 0 {
+                tokio::time::sleep(QUIET).await;
+            }
             file = next;
             continue;
         }
@@ -117,17 +121,70 @@ async fn open(path: &Path, changes: &Option<Changes>, alive: &mut Alive) -> io::
     }
 }
 
-/// Reads to the file's present end.
+/// The file that a log goes on in after `file`; `None` while that is the present one, or there is no present one.
+async fn successor(path: &Path, file: &File) -> io::Result<Option<File>> {
+    let own = file.metadata().await?.ino();
+    match tokio::fs::metadata(path).await {
+        Ok(present) if present.ino() != own => {}
+        _ => return Ok(None),
+    }
+    // Renamed ones end in the time, so their order is age; a slow reader may be several behind.
+    let mut files = renamed(path).await?;
+    files.sort();
+    files.push(path.to_owned());
+    let mut inodes = Vec::new();
+    for file in &files {
+        inodes.push(tokio::fs::metadata(file).await.map(|m| m.ino()).ok());
+    }
+    // One that was removed since was older than all that are left.
+    let at = inodes.iter().position(|ino| *ino == Some(own));
+    let next = at.map_or(0, |at| at + 1);
+    match files.get(next) {
+        Some(next) => match File::open(next).await {
+            Ok(next) => Ok(Some(next)),
+            // Renamed or removed just now: found at the next look.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        },
+        None => Ok(None),
+    }
+}
+
+/// The files that rotation made of a log.
+async fn renamed(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let mut prefix = name.to_owned();
+    prefix.push(".");
+    let mut entries = tokio::fs::read_dir(dir).await?;
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next_entry().await? {
+        let name = entry.file_name();
+        if name
+            .as_encoded_bytes()
+            .starts_with(prefix.as_encoded_bytes())
+        {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Reads to the file's present end; says how much that was.
 async fn drain(
     file: &mut File,
     rest: &mut BytesMut,
     filter: &mut Filter,
     sender: &mpsc::Sender<Bytes>,
-) -> io::Result<()> {
+) -> io::Result<usize> {
+    let mut read = 0;
     loop {
         rest.reserve(BLOCK);
-        if file.read_buf(rest).await? == 0 {
-            return filter.flush(sender).await;
+        let more = file.read_buf(rest).await?;
+        read += more;
+        if more == 0 {
+            return filter.flush(sender).await.map(|()| read);
         }
         while let Some(end) = rest.iter().position(|b| *b == b'\n') {
             let entry = rest.split_to(end + 1);
@@ -136,7 +193,7 @@ async fn drain(
                 filter.flush(sender).await?;
             }
             if filter.left == Some(0) || sender.is_closed() {
-                return filter.flush(sender).await;
+                return filter.flush(sender).await.map(|()| 0);
             }
         }
         if rest.len() > ENTRY {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use tokio::sync::mpsc;
 
 use super::{Refusal, Where, find_pod, query, truth};
@@ -44,9 +45,12 @@ pub(super) async fn serve(
         .collect();
     runs.sort_by_key(|c| std::cmp::Reverse((c.attempt, c.created_at)));
     let chosen = if previous {
-        // The previous run is the last that ended: the one before, or this one while it waits to be restarted.
+        // The previous run is the last that ended: the one before, or this one while it waits to be restarted. One that is reported
+        // as ended for good is the present one.
+        let final_end = statuses(&pod)
+            .any(|s| s.name == name && s.state.as_ref().is_some_and(|s| s.terminated.is_some()));
         let ended = |c: &&&crate::runtime::ObservedContainer| {
-            matches!(c.state, ContainerState::Exited { .. })
+            !final_end && matches!(c.state, ContainerState::Exited { .. })
         };
         let waiting = runs.first().filter(ended).filter(|_| runs.len() == 1);
         runs.get(1).or(waiting).ok_or_else(|| {
@@ -57,14 +61,7 @@ pub(super) async fn serve(
         })?
     } else {
         runs.first().ok_or_else(|| {
-            let status = pod::status(&pod);
-            let all = status
-                .container_statuses
-                .iter()
-                .flatten()
-                .chain(status.init_container_statuses.iter().flatten());
-            let waiting = all
-                .into_iter()
+            let waiting = statuses(&pod)
                 .find(|s| s.name == name)
                 .and_then(|s| s.state.as_ref()?.waiting.as_ref()?.reason.clone());
             let reason = waiting.unwrap_or_else(|| "ContainerCreating".into());
@@ -94,6 +91,15 @@ pub(super) async fn serve(
         axum::http::HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     Ok(response)
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod::status(pod);
+    status
+        .container_statuses
+        .iter()
+        .flatten()
+        .chain(status.init_container_statuses.iter().flatten())
 }
 
 /// Whether the container still runs, asked again only when the runtime has noticed a change.

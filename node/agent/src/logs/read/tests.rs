@@ -219,3 +219,51 @@ async fn follows_over_rotation_until_the_container_ends() {
         .expect("runs")
         .expect("reads");
 }
+
+/// Gives the log the name of an older one.
+fn rename(path: &Path, second: u32) {
+    let mut older = path.as_os_str().to_owned();
+    older.push(format!(".20260102-0304{second:02}"));
+    std::fs::rename(path, older).expect("renames");
+}
+
+#[tokio::test]
+async fn a_slow_follower_misses_no_rotation() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("0.log");
+    std::fs::write(&path, entry(1, "stdout", "F", "one")).expect("writes");
+    let (sender, mut receiver) = mpsc::channel(4);
+    let (ended, alive) = watch::channel(true);
+    let options = Options {
+        follow: true,
+        ..all()
+    };
+    let followed = path.clone();
+    let reading = tokio::spawn(async move { stream(&followed, options, alive, &sender).await });
+    assert_eq!(receiver.recv().await.expect("a chunk"), "one\n");
+    // The follower does not run meanwhile: there is one thread, and nothing is awaited.
+    let mut first = std::fs::File::options()
+        .append(true)
+        .open(&path)
+        .expect("opens");
+    for (second, text) in [(1, "three"), (2, "four"), (3, "five")] {
+        rename(&path, second);
+        std::fs::write(&path, entry(second, "stdout", "F", text)).expect("writes");
+    }
+    // What the writer still had in hand when the log was renamed.
+    tokio::time::sleep(QUIET / 2).await;
+    first
+        .write_all(entry(1, "stdout", "F", "two").as_bytes())
+        .expect("writes");
+    let mut out = Vec::new();
+    while !out.ends_with(b"five\n") {
+        let chunk = tokio::time::timeout(Duration::from_secs(10), receiver.recv());
+        out.extend_from_slice(&chunk.await.expect("in time").expect("a chunk"));
+    }
+    assert_eq!(
+        String::from_utf8(out).expect("text"),
+        "two\nthree\nfour\nfive\n"
+    );
+    ended.send_replace(false);
+    reading.await.expect("runs").expect("reads");
+}
