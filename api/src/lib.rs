@@ -2,8 +2,8 @@
 //!
 //! What lives here is what two parts need to mean the same thing by: Kubernetes' error body ([`status`]), its field
 //! errors ([`field`]), quantities ([`quantity`]), selectors ([`selector`]), object names ([`names`]), who is asking
-//! ([`user`]), the problem body of our own APIs ([`problem`]) and the interface by which a part joins the listener
-//! ([`part`]).
+//! ([`user`]), how many places one client may take ([`share`]), the problem body of our own APIs ([`problem`]) and the
+//! interface by which a part joins the listener ([`part`]).
 
 pub mod field;
 pub mod meta;
@@ -12,5 +12,6 @@ pub mod part;
 pub mod problem;
 pub mod quantity;
 pub mod selector;
+pub mod share;
 pub mod status;
 pub mod user;

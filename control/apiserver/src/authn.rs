@@ -3,6 +3,7 @@
 //! The rules are `minicloud-auth`'s; here they meet headers, the connection's certificate and the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -17,26 +18,38 @@ use rustls::pki_types::CertificateDer;
 
 use crate::api::Api;
 use crate::codec;
+use crate::http::body::Sends;
 
 /// The other end of a connection.
 #[derive(Debug)]
 pub struct Peer {
     verified: Result<Option<VerifiedPeer>, AuthnError>,
     h2: bool,
+    known: AtomicBool,
+    /// What it has been sent and not taken.
+    pub sends: Arc<Sends>,
 }
 
 impl Peer {
     /// Verifies the certificates of a connection, once.
     pub fn new(api: &Api, chain: &[CertificateDer<'_>], h2: bool) -> Self {
+        let verified = api.authenticator.peer(chain, Timestamp::now());
         Self {
-            verified: api.authenticator.peer(chain, Timestamp::now()),
+            known: matches!(verified, Ok(Some(_))).into(),
+            verified,
             h2,
+            sends: Arc::default(),
         }
     }
 
     /// True when HTTP/2 was agreed on.
     pub fn speaks_h2(&self) -> bool {
         self.h2
+    }
+
+    /// True when it has proven to be someone, by its certificate or with a request.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 }
 
@@ -62,6 +75,7 @@ pub(crate) fn authenticate(
     if user.is_anonymous() {
         Err(ApiStatus::unauthorized())
     } else {
+        peer.known.store(true, Ordering::Relaxed);
         Ok(user)
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use minicloud_api::status::ApiStatus;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::Api;
+use crate::http::limits::Place;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
 use crate::negotiate;
@@ -67,7 +67,7 @@ pub(crate) async fn resource(
     call: &mut Call,
     wanted: &ResourceRequest,
     body: Bytes,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     let snapshot = api.registry.snapshot();
     let Some(resource) = snapshot.get(&wanted.group, &wanted.version, &wanted.resource) else {
@@ -120,7 +120,7 @@ async fn main(
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
     body: Bytes,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     let named = matches!(
         wanted.verb,
@@ -153,7 +153,7 @@ async fn subresource(
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
     body: Bytes,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     let Some(subresource) = resource
         .subresource(&wanted.subresource)

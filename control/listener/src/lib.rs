@@ -45,6 +45,8 @@ pub struct Config {
 pub struct Limits {
     /// Connections at a time; more wait in the kernel's queue.
     pub max_connections: usize,
+    /// Connections of one client address at a time; more are closed at once.
+    pub max_connections_per_client: usize,
     /// Requests at a time that have not been answered yet; more get 503.
     pub max_in_flight: usize,
     /// Largest request body.
@@ -66,6 +68,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 512,
+            max_connections_per_client: 128,
             max_in_flight: 256,
             max_body_bytes: 3 << 20,
             max_header_bytes: 32 << 10,

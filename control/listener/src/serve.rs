@@ -1,7 +1,7 @@
 //! Accepting connections: TLS, HTTP/1.1 and HTTP/2 with their limits, and the end of all that at shutdown.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use minicloud_api::part::{Part, Run, Shutdown};
+use minicloud_api::share::{Shares, client};
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -78,6 +79,7 @@ pub(crate) async fn bind(
         shared,
         tls: TlsAcceptor::from(config.tls),
         connections: Arc::new(Semaphore::new(config.limits.max_connections)),
+        clients: Shares::new(config.limits.max_connections_per_client),
         graceful: GracefulShutdown::new(),
     };
     Ok(Listener {
@@ -154,6 +156,7 @@ struct Server {
     shared: Arc<Shared>,
     tls: TlsAcceptor,
     connections: Arc<Semaphore>,
+    clients: Arc<Shares<IpAddr>>,
     graceful: GracefulShutdown,
 }
 
@@ -166,12 +169,16 @@ impl Server {
             };
             match listener.accept().await {
                 Ok((stream, from)) => {
+                    let Some(share) = self.clients.take(client(from.ip())) else {
+                        tracing::debug!(%from, "closed a connection: this client has too many");
+                        continue;
+                    };
                     let (tls, router, shared) =
                         (self.tls.clone(), self.router.clone(), self.shared.clone());
                     let watcher = self.graceful.watcher();
                     tokio::spawn(async move {
                         connection(stream, from, tls, router, shared, watcher).await;
-                        drop(place);
+                        drop((place, share));
                     });
                 }
                 Err(error) => {

@@ -1,8 +1,11 @@
 //! Bodies in both directions: what an answer may be made of, and reading a request's body within its limit.
 
+use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -10,6 +13,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use minicloud_api::status::ApiStatus;
+
+use super::limits::Place;
 
 /// An error in the middle of a body: the connection is closed, as the head is already out.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,12 +29,33 @@ pub enum Body {
     Stream(BoxStream<'static, Result<Bytes, BodyError>>),
     /// What another server answered.
     Incoming(Incoming),
+    /// Another body, of which is known whether the client takes it.
+    Watched(Box<Body>, Sending),
 }
+
+/// How much of a whole body is handed to the connection at once, which then holds it until the client takes it.
+const CHUNK_BYTES: usize = 64 << 10;
 
 impl Body {
     /// No body.
     pub fn empty() -> Self {
         Self::Full(None)
+    }
+
+    /// This body, noted among those that the client of a connection is to take; `place` is kept until it has. A small one is
+    /// handed over whole and needs neither.
+    pub fn watched(self, sends: &Arc<Sends>, place: Option<Place>) -> Self {
+        let inner = match self {
+            Self::Full(Some(mut bytes)) if bytes.len() > CHUNK_BYTES => {
+                Self::Pieces(Box::new(std::iter::from_fn(move || {
+                    let piece = bytes.split_to(bytes.len().min(CHUNK_BYTES));
+                    (!piece.is_empty()).then_some(piece)
+                })))
+            }
+            Self::Full(bytes) => return Self::Full(bytes),
+            other => other,
+        };
+        Self::Watched(Box::new(inner), sends.begin(place))
     }
 }
 
@@ -69,6 +95,11 @@ impl HttpBody for Body {
             Self::Incoming(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|next| next.map(|frame| frame.map_err(Into::into))),
+            Self::Watched(inner, sending) => {
+                let next = Pin::new(inner.as_mut()).poll_frame(cx);
+                sending.note(matches!(next, Poll::Ready(Some(_))));
+                next
+            }
         }
     }
 
@@ -76,6 +107,7 @@ impl HttpBody for Body {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Watched(inner, _) => inner.is_end_stream(),
             Self::Pieces(_) | Self::Stream(_) => false,
         }
     }
@@ -84,8 +116,64 @@ impl HttpBody for Body {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Watched(inner, _) => inner.size_hint(),
             Self::Pieces(_) | Self::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+/// The answers of one connection that are on their way, and since when the client has not taken the piece that it was handed.
+///
+/// A client that does not read is found out here rather than by a timer in the body: nobody asks a body for more while the
+/// connection cannot take it.
+#[derive(Debug, Default)]
+pub struct Sends {
+    waiting: Mutex<HashMap<u64, Instant>>,
+    count: AtomicU64,
+}
+
+/// One answer on its way.
+#[derive(Debug)]
+pub struct Sending {
+    of: Arc<Sends>,
+    id: u64,
+    _place: Option<Place>,
+}
+
+impl Sends {
+    fn begin(self: &Arc<Self>, place: Option<Place>) -> Sending {
+        Sending {
+            of: Arc::clone(self),
+            id: self.count.fetch_add(1, Ordering::Relaxed),
+            _place: place,
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when a piece has not been taken for so long.
+    pub fn stalled(&self, limit: Duration) -> bool {
+        self.waiting().values().any(|since| since.elapsed() > limit)
+    }
+}
+
+impl Sending {
+    /// The connection asked for more, so it has taken what it had; `handed` is whether it got something new.
+    fn note(&self, handed: bool) {
+        let mut waiting = self.of.waiting();
+        if handed {
+            waiting.insert(self.id, Instant::now());
+        } else {
+            waiting.remove(&self.id);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.of.waiting().remove(&self.id);
     }
 }
 

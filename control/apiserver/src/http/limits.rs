@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use minicloud_api::share::{Share, Shares};
 use minicloud_api::status::ApiStatus;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -11,12 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Limits {
     /// Open connections; more wait in the kernel's queue.
     pub connections: usize,
+    /// Open connections of one client address; more are closed at once.
+    pub connections_per_client: usize,
     /// Requests that read, at a time; more get 429.
     pub reads_in_flight: usize,
     /// Requests that write, at a time; more get 429.
     pub writes_in_flight: usize,
     /// Watches and other long requests at a time; more get 429.
     pub long_running: usize,
+    /// One user may have one of this many parts of each of the three above.
+    pub users_share: usize,
     /// The largest request body.
     pub body_bytes: usize,
     /// The longest request line and headers together.
@@ -25,6 +30,10 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long a connection may take until its first request is there.
     pub handshake_timeout: Duration,
+    /// How long a connection may last on which nobody has proven to be someone.
+    pub stranger_timeout: Duration,
+    /// How long a client may leave a list or a watch unread before its connection is closed.
+    pub stall_timeout: Duration,
     /// How long the head of a request, and a pause between two requests on one HTTP/1.1 connection, may take.
     pub head_timeout: Duration,
     /// How long running requests may finish after shutdown began.
@@ -35,18 +44,27 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 2_048,
+            // A server's own parts have about fifty.
+            connections_per_client: 512,
             reads_in_flight: 400,
             writes_in_flight: 200,
             long_running: 4_096,
+            users_share: 2,
             body_bytes: 3 << 20,
             header_bytes: 64 << 10,
             request_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(15),
+            stranger_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(120),
             // Longer than clients keep idle connections (90 s in Go and hyper), so that they close first.
             head_timeout: Duration::from_secs(180),
             drain_timeout: Duration::from_secs(10),
         }
     }
+}
+
+fn too_many() -> ApiStatus {
+    ApiStatus::too_many_requests("too many requests, please try again later", 1)
 }
 
 /// Which budget a request draws on.
@@ -66,7 +84,15 @@ pub struct InFlight {
     read: Arc<Semaphore>,
     write: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    users: [Arc<Shares<String>>; 3],
     limits: Limits,
+}
+
+/// A place for one request until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _of_all: OwnedSemaphorePermit,
+    of_user: Option<Share<String>>,
 }
 
 impl InFlight {
@@ -77,17 +103,34 @@ impl InFlight {
             read: lane(limits.reads_in_flight),
             write: lane(limits.writes_in_flight),
             long: lane(limits.long_running),
+            users: [
+                limits.reads_in_flight,
+                limits.writes_in_flight,
+                limits.long_running,
+            ]
+            .map(|size| Shares::new(size.div_ceil(limits.users_share.max(1)))),
             limits: limits.clone(),
         }
     }
 
-    /// A place for one request until the permit is dropped, or 429.
-    pub fn enter(&self, lane: Lane) -> Result<OwnedSemaphorePermit, ApiStatus> {
-        Arc::clone(self.lane(lane))
-            .try_acquire_owned()
-            .map_err(|_| {
-                ApiStatus::too_many_requests("too many requests, please try again later", 1)
-            })
+    /// A place, or 429.
+    pub fn enter(&self, lane: Lane) -> Result<Place, ApiStatus> {
+        let place = Arc::clone(self.lane(lane)).try_acquire_owned();
+        Ok(Place {
+            _of_all: place.map_err(|_| too_many())?,
+            of_user: None,
+        })
+    }
+
+    /// Counts a place as the user's, now that it is known who that is; 429 when the user has too many.
+    pub fn count(&self, place: &mut Place, lane: Lane, user: &str) -> Result<(), ApiStatus> {
+        let shares = match lane {
+            Lane::Read => &self.users[0],
+            Lane::Write => &self.users[1],
+            Lane::Long => &self.users[2],
+        };
+        place.of_user = Some(shares.take(user.to_owned()).ok_or_else(too_many)?);
+        Ok(())
     }
 
     fn lane(&self, lane: Lane) -> &Arc<Semaphore> {

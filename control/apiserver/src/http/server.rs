@@ -3,25 +3,32 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use minicloud_api::part::Shutdown;
+use minicloud_api::share::{Shares, client};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::limits::Limits;
 use super::service;
 use crate::api::Api;
 use crate::authn::Peer;
+
+/// How often it is logged that connections are refused.
+const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Serves until shutdown, then lets running requests end for [`super::limits::Limits::drain_timeout`].
 pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
     let limits = api.config.limits.clone();
     let connections = Arc::new(Semaphore::new(limits.connections));
+    let clients = Shares::new(limits.connections_per_client);
+    let mut refused_at: Option<Instant> = None;
     let acceptor = TlsAcceptor::from(Arc::clone(&api.config.tls));
     // The protocol was agreed on in the handshake, so nothing has to be guessed from the first bytes.
     let builders = Arc::new((builder(&api).http1_only(), builder(&api).http2_only()));
@@ -37,8 +44,8 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
             () = shutdown.wait() => break,
         };
         let Ok(place) = place else { break };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: wait for some to come back instead of spinning.
                 tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -46,21 +53,29 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
                 continue;
             }
         };
+        let Some(share) = clients.take(client(from.ip())) else {
+            // Not for each of them: whoever opens so many would fill the log as well.
+            if refused_at.is_none_or(|at| at.elapsed() > REFUSED_LOG_INTERVAL) {
+                refused_at = Some(Instant::now());
+                tracing::warn!(%from, limit = limits.connections_per_client, "a client has too many connections; closing new ones");
+            }
+            continue;
+        };
         let (api, acceptor, builders) = (Arc::clone(&api), acceptor.clone(), Arc::clone(&builders));
         let watcher = graceful.watcher();
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (place, share);
             let Some((io, peer)) = handshake(&api, acceptor, stream).await else {
                 return;
             };
             let began = Arc::new(AtomicBool::new(false));
-            let quiet_until = tokio::time::Instant::now() + api.config.limits.handshake_timeout;
             let builder = if peer.speaks_h2() {
                 &builders.1
             } else {
                 &builders.0
             };
             let service = {
+                let (api, peer) = (Arc::clone(&api), Arc::clone(&peer));
                 let began = Arc::clone(&began);
                 service_fn(move |request| {
                     began.store(true, Ordering::Relaxed);
@@ -72,18 +87,13 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
                 .serve_connection_with_upgrades(io, service)
                 .into_owned();
             let mut connection = std::pin::pin!(watcher.watch(connection));
-            // A connection that never asks anything is closed; one that did may rest as its protocol allows.
-            let result = tokio::select! {
-                result = &mut connection => result,
-                () = tokio::time::sleep_until(quiet_until) => {
-                    if !began.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    connection.await
+            tokio::select! {
+                result = &mut connection => if let Err(error) = result {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                why = unwelcome(&api.config.limits, &began, &peer) => {
+                    tracing::debug!(%from, why, "closed a connection");
                 }
-            };
-            if let Err(error) = result {
-                tracing::debug!(%error, "a connection ended early");
             }
         });
     }
@@ -95,6 +105,26 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, mut shutdown: Shutdown) {
         .is_err()
     {
         tracing::warn!("some requests did not end in time and were cut off");
+    }
+}
+
+/// Returns why a connection is to be closed, when it is. One that behaves may rest as its protocol allows.
+async fn unwelcome(limits: &Limits, began: &AtomicBool, peer: &Peer) -> &'static str {
+    let start = Instant::now();
+    tokio::time::sleep(limits.handshake_timeout).await;
+    if !began.load(Ordering::Relaxed) {
+        return "it asks nothing";
+    }
+    let interval = limits.stranger_timeout.min(limits.stall_timeout) / 4;
+    loop {
+        tokio::time::sleep(interval).await;
+        // HTTP/2 answers pings for ever, so whoever may only ask for health could otherwise hold every place.
+        if !peer.is_known() && start.elapsed() > limits.stranger_timeout {
+            return "nobody knows who it is";
+        }
+        if peer.sends.stalled(limits.stall_timeout) {
+            return "it does not read what it asked for";
+        }
     }
 }
 

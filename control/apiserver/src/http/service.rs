@@ -18,7 +18,7 @@ use minicloud_api::user::UserInfo;
 use minicloud_auth::authz::Attributes;
 
 use super::body::{self, Body};
-use super::limits::Lane;
+use super::limits::{Lane, Place};
 use super::respond::{self, Answer};
 use crate::api::Api;
 use crate::authn::Peer;
@@ -149,8 +149,9 @@ async fn handle(
             };
         }
     }
-    let permit = api.in_flight.enter(lane)?;
+    let mut permit = api.in_flight.enter(lane)?;
     let user = authn::authenticate(api, &parts.headers, peer)?;
+    api.in_flight.count(&mut permit, lane, &user.username)?;
     let user = authn::impersonate(api, &parts.headers, user)?;
     authorize(api, &user, &target, &parts, &query)?;
 
@@ -172,7 +173,12 @@ async fn handle(
             } else {
                 Bytes::new()
             };
-            resource(api, call, *wanted, body, lane, permit).await
+            let watched = Watched {
+                lane,
+                permit,
+                sends: &peer.sends,
+            };
+            resource(api, call, *wanted, body, watched).await
         }
         other => {
             let answer = dispatch::other(api, &mut call, &other)?;
@@ -182,16 +188,31 @@ async fn handle(
     }
 }
 
+/// The place of a request, and where its answer is noted while it is sent.
+struct Watched<'a> {
+    lane: Lane,
+    permit: Place,
+    sends: &'a Arc<body::Sends>,
+}
+
 async fn resource(
     api: &Arc<Api>,
     mut call: Call,
     wanted: ResourceRequest,
     body: Bytes,
-    lane: Lane,
-    permit: tokio::sync::OwnedSemaphorePermit,
+    Watched {
+        lane,
+        permit,
+        sends,
+    }: Watched<'_>,
 ) -> Result<Answer, ApiStatus> {
     if lane == Lane::Long {
-        return dispatch::resource(api, &mut call, &wanted, body, Some(permit)).await;
+        let answer = dispatch::resource(api, &mut call, &wanted, body, Some(permit)).await?;
+        // The user of a log or a terminal may rest; a watcher that does must watch anew.
+        return Ok(match wanted.verb {
+            Verb::Watch => answer.map(|body| body.watched(sends, None)),
+            _ => answer,
+        });
     }
     let pretty = call.query.flag("pretty");
     let limit = api.config.limits.request_timeout;
@@ -223,12 +244,11 @@ async fn resource(
     } else {
         tokio::time::timeout(limit, work).await.map_err(late)?
     };
-    drop(permit);
     if pretty && let Body::Full(Some(bytes)) = answer.body_mut() {
         let indented = respond::indent(bytes);
         *answer.body_mut() = indented.into();
     }
-    Ok(answer)
+    Ok(answer.map(|body| body.watched(sends, Some(permit))))
 }
 
 fn lane(target: &Target) -> Lane {

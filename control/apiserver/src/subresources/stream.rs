@@ -19,11 +19,11 @@ use minicloud_auth::authz::Attributes;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsConnector;
 
 use crate::api::Api;
 use crate::http::body::{Body, BodyError};
+use crate::http::limits::Place;
 use crate::http::respond::Answer;
 use crate::http::service::Call;
 use crate::path::ResourceRequest;
@@ -38,7 +38,7 @@ pub(crate) async fn serve(
     call: &mut Call,
     resource: &Resource,
     wanted: &ResourceRequest,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     // A WebSocket begins with GET, but what it does is what POST does.
     if wanted.subresource != "log" && call.parts.method == Method::GET {
@@ -104,7 +104,7 @@ pub(crate) async fn serve(
 fn join(
     call: &mut Call,
     mut answer: Response<Incoming>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Place>,
     api: &Api,
 ) -> Answer {
     let (mut parts, ()) = Request::new(()).into_parts();
@@ -137,7 +137,7 @@ fn join(
     switched
 }
 
-fn pass_back(answer: Response<Incoming>, permit: Option<OwnedSemaphorePermit>) -> Answer {
+fn pass_back(answer: Response<Incoming>, permit: Option<Place>) -> Answer {
     let (parts, incoming) = answer.into_parts();
     let stream = BodyDataStream::new(incoming).map(move |piece| {
         let _held = &permit;

@@ -12,13 +12,14 @@ use futures::stream::{self, StreamExt};
 use minicloud_api::status::ApiStatus;
 use minicloud_store::{Entry, Event, EventKind, StoreError, Watch};
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, watch as signal};
+use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
 use super::output;
 use crate::api::Api;
 use crate::codec;
 use crate::http::body::{Body, BodyError};
+use crate::http::limits::Place;
 use crate::http::respond::{self, Answer};
 use crate::http::service::{Call, watch_duration};
 use crate::metrics::Gauge;
@@ -87,7 +88,7 @@ struct Watcher {
     /// Tables define their columns once.
     headers_sent: bool,
     over: bool,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Place>,
     _gauge: Gauge,
 }
 
@@ -96,7 +97,7 @@ pub(crate) async fn watch(
     call: &Call,
     resource: &Arc<Resource>,
     wanted: &ResourceRequest,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     let form = negotiate::object_form(&call.parts.headers)?;
     let options = ListOptions::from_query(&call.query, true)?;

@@ -202,6 +202,7 @@ async fn slow_bodies_are_not_waited_for() {
 async fn too_much_at_once_is_put_off() {
     let limits = Limits {
         long_running: 2,
+        users_share: 1,
         ..Limits::default()
     };
     let server = Server::with(limits).await;

@@ -3,6 +3,7 @@
 mod access;
 mod collections;
 mod custom;
+mod greedy;
 mod harness;
 mod hostile;
 mod kinds;

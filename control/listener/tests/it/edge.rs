@@ -217,3 +217,28 @@ async fn shutdown_waits_for_answers_but_not_for_ever() {
         "the port is free"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_does_not_get_every_connection() {
+    let cluster = Cluster::with(Limits {
+        max_connections_per_client: 2,
+        ..Limits::default()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(TcpStream::connect(cluster.address).await.unwrap());
+    }
+    // The kernel accepts the third, the listener closes it.
+    let mut third = TcpStream::connect(cluster.address).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), third.read(&mut [0])).await;
+    assert!(!matches!(end, Err(_) | Ok(Ok(1..))), "{end:?}");
+    held.clear();
+    eventually("a place", async || {
+        let mut stream = TcpStream::connect(cluster.address).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut [0])).await;
+        read.is_err()
+    })
+    .await;
+    cluster.stop().await;
+}
