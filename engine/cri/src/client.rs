@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Response, Status};
 
-use crate::error::CallError;
+use crate::error::{CallError, ErrorKind};
 use crate::events::Events;
 use crate::v1::image_service_client::ImageServiceClient;
 use crate::v1::runtime_service_client::RuntimeServiceClient;
@@ -111,23 +111,37 @@ async fn call<M, R, F>(
 where
     F: Future<Output = Result<Response<R>, Status>>,
 {
+    call_or(ErrorKind::Timeout, name, object, deadline, message, send).await
+}
+
+/// [`call`], to which a runtime that does not answer within the deadline is an error of the kind `silence`.
+async fn call_or<M, R, F>(
+    silence: ErrorKind,
+    name: &'static str,
+    object: &str,
+    deadline: Duration,
+    message: M,
+    send: impl FnOnce(Request<M>) -> F,
+) -> Result<R, CallError>
+where
+    F: Future<Output = Result<Response<R>, Status>>,
+{
     let deadline = deadline.min(LONGEST + CHANGE);
     let mut request = Request::new(message);
     request.set_timeout(deadline);
     match tokio::time::timeout(deadline + SLACK, send(request)).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if status.message().starts_with("Timeout expired") => {
-            Err(CallError::timeout(name, object, deadline))
+            Err(CallError::silence(name, object, deadline, silence))
         }
         Ok(Err(status)) => Err(CallError::status(name, object, &status)),
-        Err(_) => Err(CallError::timeout(name, object, deadline)),
+        Err(_) => Err(CallError::silence(name, object, deadline, silence)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     #[tokio::test]
     async fn no_socket_is_unavailable() {
@@ -156,6 +170,7 @@ mod tests {
         let _ = std::fs::remove_file(&socket);
         let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
         let mut stub = Client::new(&socket).runtime();
+        let mut again = stub.clone();
         let deadline = Duration::from_millis(50);
         let error = call(
             "Version",
@@ -166,7 +181,19 @@ mod tests {
         )
         .await
         .unwrap_err();
+        // One that hangs is not a command that does.
+        let hangs = call_or(
+            ErrorKind::Unavailable,
+            "ExecSync",
+            "x",
+            deadline,
+            crate::v1::ExecSyncRequest::default(),
+            |m| async move { again.exec_sync(m).await },
+        )
+        .await
+        .unwrap_err();
         std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(hangs.kind, ErrorKind::Unavailable, "{hangs}");
         assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
         assert_eq!(error.to_string(), "Version: no answer within 0.05 s");
     }

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How the message begins when our own deadline passed.
-const NO_ANSWER: &str = "no answer";
-
 /// A failed call: which one, about what, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
@@ -39,21 +36,19 @@ pub enum ErrorKind {
 }
 
 impl CallError {
-    pub(crate) fn timeout(call: &'static str, object: &str, after: Duration) -> Self {
+    /// The runtime said nothing within our own deadline, which is of this `kind` to the caller.
+    pub(crate) fn silence(
+        call: &'static str,
+        object: &str,
+        after: Duration,
+        kind: ErrorKind,
+    ) -> Self {
         CallError {
             call,
             object: object.to_owned(),
-            kind: ErrorKind::Timeout,
-            message: format!("{NO_ANSWER} within {} s", after.as_secs_f32()),
+            kind,
+            message: format!("no answer within {} s", after.as_secs_f32()),
         }
-    }
-
-    /// Of a call that runs a command: a runtime that said nothing within its deadline hangs, and that says nothing about the command.
-    pub(crate) fn of_command(mut self) -> Self {
-        if self.message.starts_with(NO_ANSWER) {
-            self.kind = ErrorKind::Unavailable;
-        }
-        self
     }
 
     pub(crate) fn status(call: &'static str, object: &str, status: &tonic::Status) -> Self {
@@ -166,12 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_hangs_is_not_a_command_that_does() {
-        let silent = CallError::timeout("ExecSync", "abc", Duration::from_secs(61));
-        assert_eq!(silent.of_command().kind, ErrorKind::Unavailable);
+    fn a_command_that_takes_too_long_is_told_by_the_runtime() {
         let said = tonic::Status::deadline_exceeded("timeout 1s exceeded");
         let said = CallError::status("ExecSync", "abc", &said);
-        assert_eq!(said.of_command().kind, ErrorKind::Timeout);
+        assert_eq!(said.kind, ErrorKind::Timeout);
     }
 
     #[test]
@@ -185,7 +178,7 @@ mod tests {
             error.to_string(),
             "StartContainer of abc: runc: no such file"
         );
-        let error = CallError::timeout("Version", "", Duration::from_secs(2));
+        let error = CallError::silence("Version", "", Duration::from_secs(2), ErrorKind::Timeout);
         assert_eq!(error.to_string(), "Version: no answer within 2 s");
     }
 }

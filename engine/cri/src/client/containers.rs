@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{CHANGE, Client, LONGEST, READ, call};
-use crate::error::CallError;
+use super::{CHANGE, Client, LONGEST, READ, call, call_or};
+use crate::error::{CallError, ErrorKind};
 use crate::v1::{self, *};
 
 impl Client {
@@ -184,10 +184,12 @@ impl Client {
         // Much later than the runtime's own limit, which counts from the command's start and says that it was the command which
         // took too long: a slow machine needs seconds to start it, and a probe must not fail for that.
         let deadline = Duration::from_secs(seconds + 60);
-        let answer = call("ExecSync", id, deadline, message, |m| async move {
+        // A runtime that does not answer even then hangs, which says nothing about the command.
+        let silence = ErrorKind::Unavailable;
+        call_or(silence, "ExecSync", id, deadline, message, |m| async move {
             stub.exec_sync(m).await
-        });
-        answer.await.map_err(CallError::of_command)
+        })
+        .await
     }
 
     /// The URL at which the runtime serves the streams of a command.
