@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus};
 use sha2::{Digest, Sha256};
 
 use crate::runtime::ObservedContainer;
@@ -54,6 +54,12 @@ pub fn spec(pod: &Pod) -> &PodSpec {
 /// The status; empty when the object has none.
 pub fn status(pod: &Pod) -> &PodStatus {
     pod.status.as_ref().unwrap_or(&NO_STATUS)
+}
+
+/// The statuses of all containers: the main ones, then those of the init containers.
+pub fn container_statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    let init = status.init_container_statuses.iter().flatten();
+    status.container_statuses.iter().flatten().chain(init)
 }
 
 /// UID, empty when missing.

@@ -260,14 +260,13 @@ impl Worker {
             &self.shared.host,
             now,
         );
-        let mut stop_begins = None;
-        if decision.stopping && self.memory.stopping_since.is_none() {
+        let stop_begins = decision.stopping && self.memory.stopping_since.is_none();
+        if stop_begins {
             self.memory.stopping_since = Some(now);
             self.stop.send_replace(true);
             // What could not be made is taken down without waiting for its next try.
             self.memory.volumes_retry = Backoff::default();
             self.memory.sandbox_retry = Backoff::default();
-            stop_begins = Some(now);
         }
         if decision.outcome.is_some() && self.memory.outcome.is_none() {
             self.memory.outcome = decision.outcome.clone();
@@ -288,7 +287,7 @@ impl Worker {
         self.save();
         let mut wake = decision.wake;
         let mut earlier = |at: Option<Timestamp>| wake = [wake, at].into_iter().flatten().min();
-        earlier(stop_begins);
+        earlier(stop_begins.then_some(now));
         earlier(self.send_report(now));
         for action in decision.actions {
             earlier(self.carry_out(action, now));
@@ -352,15 +351,12 @@ impl Worker {
     /// Tells of containers that began to wait for their next try.
     fn note_backoffs(&self, status: &k8s_openapi::api::core::v1::PodStatus) {
         let waits = |status: &k8s_openapi::api::core::v1::PodStatus, name: &str| {
-            let all = status
-                .container_statuses
-                .iter()
-                .flatten()
-                .chain(status.init_container_statuses.iter().flatten());
-            all.filter(|c| c.name == name).any(|c| {
-                let waiting = c.state.as_ref().and_then(|s| s.waiting.as_ref());
-                waiting.and_then(|w| w.reason.as_deref()) == Some("CrashLoopBackOff")
-            })
+            pod::container_statuses(status)
+                .filter(|c| c.name == name)
+                .any(|c| {
+                    let waiting = c.state.as_ref().and_then(|s| s.waiting.as_ref());
+                    waiting.and_then(|w| w.reason.as_deref()) == Some("CrashLoopBackOff")
+                })
         };
         for (_, container) in pod::containers(&self.pod) {
             let before = self

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use tokio::sync::mpsc;
 
 use super::{Refusal, Where, find_pod, query, truth};
@@ -47,7 +46,7 @@ pub(super) async fn serve(
     let chosen = if previous {
         // The previous run is the last that ended: the one before, or this one while it waits to be restarted. One that is reported
         // as ended for good is the present one.
-        let final_end = statuses(&pod)
+        let final_end = pod::container_statuses(pod::status(&pod))
             .any(|s| s.name == name && s.state.as_ref().is_some_and(|s| s.terminated.is_some()));
         let ended = |c: &&&crate::runtime::ObservedContainer| {
             !final_end && matches!(c.state, ContainerState::Exited { .. })
@@ -61,7 +60,7 @@ pub(super) async fn serve(
         })?
     } else {
         runs.first().ok_or_else(|| {
-            let waiting = statuses(&pod)
+            let waiting = pod::container_statuses(pod::status(&pod))
                 .find(|s| s.name == name)
                 .and_then(|s| s.state.as_ref()?.waiting.as_ref()?.reason.clone());
             let reason = waiting.unwrap_or_else(|| "ContainerCreating".into());
@@ -91,15 +90,6 @@ pub(super) async fn serve(
         axum::http::HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     Ok(response)
-}
-
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    let status = pod::status(pod);
-    status
-        .container_statuses
-        .iter()
-        .flatten()
-        .chain(status.init_container_statuses.iter().flatten())
 }
 
 /// Whether the container still runs, asked again only when the runtime has noticed a change.

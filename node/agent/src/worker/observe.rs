@@ -144,13 +144,7 @@ impl Worker {
 /// What was last reported of a container that still runs. Without a report (a cold agent) it counts as started, for a startup probe
 /// that fails would kill what works.
 fn adopt(pod: &k8s_openapi::api::core::v1::Pod, container: &ObservedContainer) -> Probes {
-    let status = pod::status(pod);
-    let all = status
-        .container_statuses
-        .iter()
-        .flatten()
-        .chain(status.init_container_statuses.iter().flatten());
-    let reported = all.into_iter().find(|s| {
+    let reported = pod::container_statuses(pod::status(pod)).find(|s| {
         s.name == container.name
             && s.container_id
                 .as_deref()
