@@ -81,11 +81,17 @@ pub enum Lane {
 /// The budgets.
 #[derive(Debug)]
 pub struct InFlight {
-    read: Arc<Semaphore>,
-    write: Arc<Semaphore>,
-    long: Arc<Semaphore>,
-    users: [Arc<Shares<String>>; 3],
-    limits: Limits,
+    read: Budget,
+    write: Budget,
+    long: Budget,
+}
+
+/// The places of a lane: how many there are, which are free, and each user's share of them.
+#[derive(Debug)]
+struct Budget {
+    size: usize,
+    free: Arc<Semaphore>,
+    users: Arc<Shares<String>>,
 }
 
 /// A place for one request until it is dropped.
@@ -98,24 +104,21 @@ pub struct Place {
 impl InFlight {
     /// Budgets of these sizes.
     pub fn new(limits: &Limits) -> Self {
-        let lane = |size: usize| Arc::new(Semaphore::new(size));
+        let budget = |size: usize| Budget {
+            size,
+            free: Arc::new(Semaphore::new(size)),
+            users: Shares::new(size.div_ceil(limits.users_share.max(1))),
+        };
         Self {
-            read: lane(limits.reads_in_flight),
-            write: lane(limits.writes_in_flight),
-            long: lane(limits.long_running),
-            users: [
-                limits.reads_in_flight,
-                limits.writes_in_flight,
-                limits.long_running,
-            ]
-            .map(|size| Shares::new(size.div_ceil(limits.users_share.max(1)))),
-            limits: limits.clone(),
+            read: budget(limits.reads_in_flight),
+            write: budget(limits.writes_in_flight),
+            long: budget(limits.long_running),
         }
     }
 
     /// A place, or 429.
     pub fn enter(&self, lane: Lane) -> Result<Place, ApiStatus> {
-        let place = Arc::clone(self.lane(lane)).try_acquire_owned();
+        let place = Arc::clone(&self.budget(lane).free).try_acquire_owned();
         Ok(Place {
             _of_all: place.map_err(|_| too_many())?,
             of_user: None,
@@ -124,16 +127,12 @@ impl InFlight {
 
     /// Counts a place as the user's, now that it is known who that is; 429 when the user has too many.
     pub fn count(&self, place: &mut Place, lane: Lane, user: &str) -> Result<(), ApiStatus> {
-        let shares = match lane {
-            Lane::Read => &self.users[0],
-            Lane::Write => &self.users[1],
-            Lane::Long => &self.users[2],
-        };
-        place.of_user = Some(shares.take(user.to_owned()).ok_or_else(too_many)?);
+        let share = self.budget(lane).users.take(user.to_owned());
+        place.of_user = Some(share.ok_or_else(too_many)?);
         Ok(())
     }
 
-    fn lane(&self, lane: Lane) -> &Arc<Semaphore> {
+    fn budget(&self, lane: Lane) -> &Budget {
         match lane {
             Lane::Read => &self.read,
             Lane::Write => &self.write,
@@ -143,11 +142,7 @@ impl InFlight {
 
     /// How many requests are in flight in a lane.
     pub fn used(&self, lane: Lane) -> usize {
-        let size = match lane {
-            Lane::Read => self.limits.reads_in_flight,
-            Lane::Write => self.limits.writes_in_flight,
-            Lane::Long => self.limits.long_running,
-        };
-        size.saturating_sub(self.lane(lane).available_permits())
+        let budget = self.budget(lane);
+        budget.size.saturating_sub(budget.free.available_permits())
     }
 }
