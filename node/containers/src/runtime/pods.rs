@@ -12,7 +12,7 @@ use minicloud_cri::v1::{self, ContainerConfig, ContainerFilter, Int64Value, PodS
 
 use super::errors::{absent_is_done, blocking, runtime_error};
 use super::{Shared, complete};
-use crate::{logs, translate};
+use crate::{logs, shims, translate};
 
 /// Status calls at a time.
 const AT_ONCE: usize = 8;
@@ -215,7 +215,13 @@ pub(super) async fn remove_sandbox(shared: &Shared, id: &str) -> Result<(), Runt
     for container in &containers {
         paths.extend(log_of(shared, &container.id).await?);
     }
-    absent_is_done(shared.client.remove_pod_sandbox(id).await)?;
+    if let Err(error) = absent_is_done(shared.client.remove_pod_sandbox(id).await) {
+        let stopped = status.state == v1::PodSandboxState::SandboxNotready as i32;
+        if stopped && matches!(error, RuntimeError::Failed(_)) {
+            end_untold(shared, id).await;
+        }
+        return Err(error);
+    }
     {
         let mut known = shared.known();
         known.forget(id);
@@ -244,6 +250,26 @@ pub(super) async fn remove_sandbox(shared: &Shared, id: &str) -> Result<(), Runt
     )
     .await;
     Ok(())
+}
+
+/// Ends the shim of a stopped sandbox, with what it has started. A server that is killed while it starts a container may leave one
+/// that containerd runs but takes for not started: it neither stops nor removes that. Without the shim it gives up the container,
+/// and the next removal works.
+async fn end_untold(shared: &Shared, sandbox_id: &str) {
+    let (socket, id) = (shared.config.engine.socket(), sandbox_id.to_owned());
+    let work = move || {
+        for (shim, sandbox) in shims::of(&socket) {
+            if sandbox == id {
+                tracing::warn!(
+                    sandbox,
+                    "the shim of a sandbox that cannot be removed is ended"
+                );
+                shims::kill(shim);
+            }
+        }
+    };
+    // It fails only when the process is about to end.
+    let _ = blocking(work).await;
 }
 
 /// Removes what a pod holds outside the engine, if no sandbox of it is left.

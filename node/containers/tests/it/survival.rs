@@ -5,7 +5,7 @@ use std::time::Duration;
 use minicloud_agent::runtime::{ContainerSpec, ContainerState, PodChange, PodRuntime, SandboxSpec};
 use rustix::process::{Pid, Signal};
 
-use crate::site::{Site, eventually, launch, observed, script, shell};
+use crate::site::{Site, eventually, launch, observed, run, script, shell};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_outlive_containerd_and_us() {
@@ -63,6 +63,34 @@ async fn containers_outlive_containerd_and_us() {
     assert_eq!(shell(&runtime, &id, "cat /tmp/starts").await, "started");
 
     // Reset finds the running pod and takes it away.
+    site.finish(runtime).await;
+}
+
+/// What a start leaves that was cut off at the wrong moment: containerd runs a container that it takes for not started.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_runs_untold_is_removed_with_its_sandbox() {
+    let site = Site::new();
+    let runtime = site.start_with_image().await;
+    let sandbox = site.sandbox("untold");
+    let sandbox_id = runtime.run_sandbox(&sandbox).await.unwrap();
+    let container = script(&runtime, &sandbox, "app", "while :; do sleep 1; done").await;
+    let id = runtime
+        .create_container(&sandbox_id, &sandbox, &container)
+        .await
+        .unwrap();
+    let socket = site.containerd().socket();
+    let socket = socket.to_str().unwrap();
+    let words = ["-a", socket, "-n", "k8s.io", "task", "start", "--detach"];
+    run("ctr", &[&words[..], &[id.as_str()]].concat());
+    let state = observed(&runtime, &sandbox, &id).await.state;
+    assert!(matches!(state, ContainerState::Created), "{state:?}");
+
+    runtime.stop_sandbox(&sandbox_id).await.unwrap();
+    eventually("the sandbox can be removed", || async {
+        runtime.remove_sandbox(&sandbox_id).await.ok()
+    })
+    .await;
+    assert!(runtime.list_pods().await.unwrap().is_empty());
     site.finish(runtime).await;
 }
 
