@@ -19,6 +19,7 @@ pub mod containerd;
 pub mod images;
 mod logs;
 mod pidfd;
+mod proc;
 mod runtime;
 mod shims;
 pub mod translate;

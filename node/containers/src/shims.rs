@@ -6,6 +6,8 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal};
 
+use crate::proc;
+
 /// A shim's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Shim {
@@ -16,7 +18,7 @@ pub(crate) struct Shim {
 
 /// The shims of the containerd at `socket`, with the sandbox that each was started for.
 pub(crate) fn of(socket: &Path) -> Vec<(Shim, String)> {
-    let found = processes().filter_map(|pid| {
+    let found = proc::processes().filter_map(|pid| {
         let command = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).ok()?;
         let sandbox = sandbox_of(&command, socket)?;
         let since = stat(pid)?.1;
@@ -27,7 +29,7 @@ pub(crate) fn of(socket: &Path) -> Vec<(Shim, String)> {
 
 /// Ends a shim and what it has started.
 pub(crate) fn kill(shim: Shim) {
-    let children: Vec<Pid> = processes()
+    let children: Vec<Pid> = proc::processes()
         .filter(|pid| {
             stat(*pid).is_some_and(|(parent, _)| parent == shim.pid.as_raw_nonzero().get())
         })
@@ -58,22 +60,13 @@ pub(crate) fn orphans(
         .collect()
 }
 
-fn processes() -> impl Iterator<Item = Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let name = entry.file_name();
-        name.to_str()?.parse().ok().and_then(Pid::from_raw)
-    })
-}
-
 /// A process' parent and start.
 fn stat(pid: Pid) -> Option<(i32, u64)> {
-    parse_stat(&fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?)
+    parse_stat(&proc::text(pid.as_raw_nonzero(), "stat"))
 }
 
 fn parse_stat(text: &str) -> Option<(i32, u64)> {
-    // The program's name, in parentheses, may hold spaces.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let fields = proc::stat_fields(text);
     Some((fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
 }
 

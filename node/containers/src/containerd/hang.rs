@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::proc;
+
 /// Questions without an answer before anything is concluded.
 const MISSES: u32 = 5;
 /// How long one that answered before may be silent and idle.
@@ -26,9 +28,7 @@ pub(super) struct Pulse {
 impl Pulse {
     /// From the texts of `/proc/PID/stat` and `/proc/PID/io` (proc(5)).
     pub(super) fn parse(stat: &str, io: &str) -> Self {
-        // The program's name, in parentheses, may hold spaces; the state comes after it.
-        let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let fields: Vec<&str> = after.split_whitespace().collect();
+        let fields = proc::stat_fields(stat);
         let field = |n: usize| fields.get(n).and_then(|f| f.parse().ok()).unwrap_or(0);
         let bytes = |name: &str| {
             let line = io.lines().find_map(|line| line.strip_prefix(name));

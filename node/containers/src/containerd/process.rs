@@ -14,6 +14,7 @@ use super::hang::Pulse;
 use super::{ContainerdError, write_error};
 use crate::config::Containerd;
 use crate::pidfd::Pidfd;
+use crate::proc;
 
 /// Its log is cut when it is larger; one older piece is kept.
 const MAX_LOG_BYTES: u64 = 10 << 20;
@@ -42,10 +43,8 @@ impl Process {
 
     /// What it has used and done until now.
     pub(super) fn pulse(&self) -> Pulse {
-        let read = |name: &str| {
-            fs::read_to_string(format!("/proc/{}/{name}", self.pid())).unwrap_or_default()
-        };
-        Pulse::parse(&read("stat"), &read("io"))
+        let text = |name| proc::text(self.pid(), name);
+        Pulse::parse(&text("stat"), &text("io"))
     }
 
     /// Ends it; containers and their shims go on.
