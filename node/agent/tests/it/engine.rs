@@ -1,6 +1,7 @@
 //! Pods on a real containerd.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use minicloud_agent::runtime::PodRuntime;
 use minicloud_agent::volumes::unmount_beneath;
@@ -64,9 +65,18 @@ impl Node {
     async fn finish(self) {
         bench::stop(self.agent).await;
         unmount_beneath(&self.site.dir.path().join("agent")).expect("unmounts");
-        let runtime = Arc::into_inner(self.runtime).expect("nobody else has it");
+        let runtime = alone(self.runtime).await;
         self.site.finish(runtime).await;
     }
+}
+
+/// The runtime when nobody else has it any more: tasks that were cut off let go of it a moment later.
+async fn alone(runtime: Arc<Runtime>) -> Runtime {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Arc::strong_count(&runtime) > 1 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Arc::into_inner(runtime).expect("nobody else has it")
 }
 
 fn sleeper(more: Value) -> Value {
@@ -229,7 +239,7 @@ async fn pods_outlive_the_agent_and_come_back_after_a_power_cut() {
     // The power is cut, and the server does not come back with it.
     bench::stop(node.agent).await;
     node.api.set_up(false);
-    drop(Arc::into_inner(node.runtime).expect("nobody else has it"));
+    drop(alone(node.runtime).await);
     unmount_beneath(&dir).expect("unmounts");
     node.site.lose_power();
     node.runtime = Arc::new(node.site.start().await);
