@@ -118,6 +118,30 @@ impl Cluster {
         run(&mut self.kubectl_line(words))
     }
 
+    /// Where its containerd listens.
+    pub fn containerd_socket(&self) -> PathBuf {
+        self.run_dir().join("containerd/containerd.sock")
+    }
+
+    /// What containerd's own client prints for the words of a line: a look behind the API's back.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub fn ctr(&self, line: &str) -> anyhow::Result<String> {
+        let mut command = self.command("ctr");
+        command.arg("--address").arg(self.containerd_socket());
+        command.args(["--namespace", "k8s.io"]);
+        run(command.args(programs::words(line)))
+    }
+
+    /// What a script prints in a pod's first container.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub fn sh(&self, pod: &str, script: &str) -> anyhow::Result<String> {
+        run(&mut self.kubectl(&["exec", pod, "--", "sh", "-c", script]))
+    }
+
     /// kubectl with the words of a line.
     pub fn kubectl_line(&self, line: &str) -> Command {
         let words = programs::words(line);

@@ -1,5 +1,6 @@
 //! Images for tests, built from what the machine has.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use minicloud_images::recipe::{FileRule, ImageConfig, Recipe};
@@ -8,20 +9,22 @@ use minicloud_images::{BuildOptions, build::build_recipe};
 /// The name of [`busybox`].
 pub const BUSYBOX: &str = "minicloud.local/busybox:1";
 
-/// The files of a program of this machine: itself and the libraries that it loads. Debian's static busybox cannot resolve
+/// The files of programs of this machine: themselves and the libraries that they load. Debian's static busybox cannot resolve
 /// names, so tests of names use the machine's curl; and it speaks no UDP, so tests of that use socat.
-fn program_files(program: &str) -> anyhow::Result<Vec<FileRule>> {
+fn program_files(programs: &[&str]) -> anyhow::Result<Vec<FileRule>> {
     let rule = |path: &str| FileRule {
         from: path.into(),
         to: path.into(),
         mode: Some("755".into()),
         owner: (0, 0),
     };
-    let libraries = crate::programs::run(std::process::Command::new("ldd").arg(program))?;
-    let paths = libraries
+    let told = crate::programs::run(std::process::Command::new("ldd").args(programs))?;
+    // Of several programs it says whose libraries follow, with a colon.
+    let libraries = told
         .split_whitespace()
-        .filter(|word| word.starts_with('/'));
-    Ok(std::iter::once(program).chain(paths).map(rule).collect())
+        .filter(|word| word.starts_with('/') && !word.ends_with(':'));
+    let paths: BTreeSet<&str> = libraries.chain(programs.iter().copied()).collect();
+    Ok(paths.into_iter().map(rule).collect())
 }
 
 /// An archive of an image with busybox (Debian's `busybox-static`), its applets, curl and socat.
@@ -51,12 +54,7 @@ pub fn busybox(folder: &Path) -> PathBuf {
             "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n",
         )?;
         std::fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\n")?;
-        let mut files = program_files("/usr/bin/curl")?;
-        for file in program_files("/usr/bin/socat")? {
-            if !files.iter().any(|f| f.to == file.to) {
-                files.push(file);
-            }
-        }
+        let mut files = program_files(&["/usr/bin/curl", "/usr/bin/socat"])?;
         files.push(FileRule {
             from: binary.clone(),
             to: "/bin/busybox".into(),

@@ -8,6 +8,7 @@ pub mod background;
 pub mod cluster;
 pub mod images;
 pub mod netns;
+pub mod processes;
 pub mod programs;
 pub mod walk;
 

@@ -102,38 +102,12 @@ fn an_application_is_deployed_reached_changed_and_outlives_its_server() {
         page
     );
     let inside = || {
-        let containerd = cluster.run_dir().join("containerd/containerd.sock");
-        let sandbox = run(cluster
-            .command("ctr")
-            .arg("--address")
-            .arg(&containerd)
-            .args([
-                "--namespace",
-                "k8s.io",
-                "containers",
-                "list",
-                "--quiet",
-                "labels.\"io.kubernetes.container.name\"==shell",
-            ]))?;
-        run(cluster
-            .command("ctr")
-            .arg("--address")
-            .arg(&containerd)
-            .args([
-                "--namespace",
-                "k8s.io",
-                "tasks",
-                "exec",
-                "--exec-id",
-                "without-server",
-                sandbox.trim(),
-                "curl",
-                "--silent",
-                "--fail",
-                "--max-time",
-                "3",
-                "http://web.default.svc.cluster.local/",
-            ]))
+        let shell = cluster
+            .ctr("containers list --quiet labels.\"io.kubernetes.container.name\"==shell")?;
+        cluster.ctr(&format!(
+            "tasks exec --exec-id without-server {} curl --silent --fail --max-time 3 http://web.default.svc.cluster.local/",
+            shell.trim()
+        ))
     };
     assert_eq!(
         eventually("names without a server", Duration::from_secs(5), inside),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 
-use super::{ready, sh};
+use super::ready;
 
 pub const PODS: &str = r#"
 apiVersion: v1
@@ -47,7 +47,8 @@ pub fn tokens_work_inside_pods(c: &Cluster) {
         let script = format!(
             "cd /var/run/secrets/kubernetes.io/serviceaccount; curl --silent --max-time 5 --cacert ca.crt --header \"Authorization: Bearer $(cat token)\" https://kubernetes.default.svc{path}"
         );
-        sh(c, "asks", &script).unwrap_or_else(|e| panic!("{path}: {e:#}"))
+        c.sh("asks", &script)
+            .unwrap_or_else(|e| panic!("{path}: {e:#}"))
     };
     let pods = "/api/v1/namespaces/default/pods/asks";
     assert!(
@@ -65,8 +66,7 @@ pub fn tokens_work_inside_pods(c: &Cluster) {
         Ok(())
     });
     assert_eq!(
-        sh(
-            c,
+        c.sh(
             "asks",
             "cat /var/run/secrets/kubernetes.io/serviceaccount/namespace"
         )
@@ -80,12 +80,12 @@ pub fn tokens_work_inside_pods(c: &Cluster) {
         &["No such file"],
     );
     // A token is its pod's: it ends with it.
-    let token = sh(
-        c,
-        "asks",
-        "cat /var/run/secrets/kubernetes.io/serviceaccount/token",
-    )
-    .unwrap_or_default();
+    let token = c
+        .sh(
+            "asks",
+            "cat /var/run/secrets/kubernetes.io/serviceaccount/token",
+        )
+        .unwrap_or_default();
     c.k("delete pod no-token");
     let with_token = |words: &str| {
         let mut command = c.kubectl(&[

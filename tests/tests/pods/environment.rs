@@ -2,7 +2,7 @@
 
 use minicloud_tests::Cluster;
 
-use super::{becomes, ready, sh};
+use super::{becomes, ready};
 
 pub const PODS: &str = r#"
 apiVersion: v1
@@ -67,7 +67,7 @@ spec:
 
 pub fn values_come_from_where_they_are_said_to(c: &Cluster) {
     ready(c, "env");
-    let env = sh(c, "env", "env; pwd").unwrap_or_else(|e| panic!("{e:#}"));
+    let env = c.sh("env", "env; pwd").unwrap_or_else(|e| panic!("{e:#}"));
     let address = c.k("get pod env -o jsonpath='{.status.podIP}'");
     let uid = c.k("get pod env -o jsonpath='{.metadata.uid}'");
     let service = c.k("get service db-main -o jsonpath='{.spec.clusterIP}'");

@@ -85,12 +85,6 @@ fn host_dir(cluster: &Cluster) -> String {
     dir.display().to_string()
 }
 
-/// What a command in a pod's first container prints.
-fn sh(c: &Cluster, pod: &str, script: &str) -> anyhow::Result<String> {
-    let mut command = c.kubectl(&["exec", pod, "--", "sh", "-c", script]);
-    minicloud_tests::programs::run(&mut command)
-}
-
 /// Waits until the pod is ready.
 fn ready(c: &Cluster, pod: &str) {
     c.k(&format!(

@@ -3,7 +3,7 @@
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 
-use super::{ready, sh};
+use super::ready;
 
 pub const PODS: &str = r#"
 apiVersion: v1
@@ -62,7 +62,7 @@ pub fn names_are_resolved(c: &Cluster) {
         let script = format!(
             "curl --silent --fail --max-time 5 --output /dev/null --write-out %{{remote_ip}} http://{name}:8080/passwd"
         );
-        sh(c, from, &script)
+        c.sh(from, &script)
     };
     let patience = std::time::Duration::from_secs(10);
     for name in [
@@ -77,7 +77,8 @@ pub fn names_are_resolved(c: &Cluster) {
     let found = eventually("one of two", patience, || asks("peer-1", "peers"));
     assert!(found == one || found == two, "{found}");
     let lookup = |name: &str| {
-        sh(c, "peer-1", &format!("nslookup {name} 10.43.0.10")).unwrap_or_else(|e| e.to_string())
+        c.sh("peer-1", &format!("nslookup {name} 10.43.0.10"))
+            .unwrap_or_else(|e| e.to_string())
     };
     let both = lookup("peers.default.svc.cluster.local");
     assert!(both.contains(&one) && both.contains(&two), "{both}");

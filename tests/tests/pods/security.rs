@@ -2,7 +2,7 @@
 
 use minicloud_tests::Cluster;
 
-use super::{becomes, ready, sh};
+use super::{becomes, ready};
 
 pub const PODS: &str = r#"
 apiVersion: v1
@@ -71,7 +71,7 @@ pub fn containers_get_the_rights_they_ask_for_and_no_more(c: &Cluster) {
             .unwrap_or_default()
             .to_owned()
     };
-    let bounded = |script: &str| sh(c, "bounded", script).unwrap_or_else(|e| panic!("{e:#}"));
+    let bounded = |script: &str| c.sh("bounded", script).unwrap_or_else(|e| panic!("{e:#}"));
     assert_eq!(
         bounded("id -u; id -g; id -G"),
         "1000\n1001\n1001 1002 1003\n"
@@ -115,7 +115,7 @@ pub fn containers_get_the_rights_they_ask_for_and_no_more(c: &Cluster) {
 
 pub fn namespaces_are_shared_when_asked_for(c: &Cluster) {
     ready(c, "shares");
-    let said = |script: &str| sh(c, "shares", script).unwrap_or_else(|e| panic!("{e:#}"));
+    let said = |script: &str| c.sh("shares", script).unwrap_or_else(|e| panic!("{e:#}"));
     assert_eq!(
         said("hostname; hostname -f"),
         "named\nnamed.sub.default.svc.cluster.local\n"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 
-use super::{ready, sh};
+use super::ready;
 
 pub const PODS: &str = r#"
 apiVersion: apps/v1
@@ -86,7 +86,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 fn who(c: &Cluster, from: Option<&str>, host: &str) -> anyhow::Result<(String, String)> {
     let url = format!("http://{host}/cgi-bin/who");
     let said = match from {
-        Some(pod) => sh(c, pod, &format!("curl --silent --fail --max-time 5 {url}"))?,
+        Some(pod) => c.sh(pod, &format!("curl --silent --fail --max-time 5 {url}"))?,
         None => run(c
             .command("curl")
             .args(["--silent", "--fail", "--max-time", "5", &url]))?,
@@ -142,8 +142,7 @@ pub fn services_reach_their_pods(c: &Cluster) {
     let address = c.k("get service echo -o jsonpath='{.spec.clusterIP}'");
     let mut names = BTreeSet::new();
     eventually("UDP", PATIENCE, || {
-        let said = sh(
-            c,
+        let said = c.sh(
             "client",
             &format!("echo ping | timeout 2 socat -t 0.5 - UDP:{address}:5000"),
         )?;
@@ -154,12 +153,12 @@ pub fn services_reach_their_pods(c: &Cluster) {
     });
     // Nobody behind it: refused at once, not a wait.
     let nobody = c.k("get service nobody -o jsonpath='{.spec.clusterIP}'");
-    let said = sh(
-        c,
-        "client",
-        &format!("curl --silent --show-error --max-time 5 http://{nobody}/ 2>&1; true"),
-    )
-    .unwrap_or_default();
+    let said = c
+        .sh(
+            "client",
+            &format!("curl --silent --show-error --max-time 5 http://{nobody}/ 2>&1; true"),
+        )
+        .unwrap_or_default();
     assert!(
         said.contains("refused")
             || said.contains("Could not connect")
@@ -167,12 +166,12 @@ pub fn services_reach_their_pods(c: &Cluster) {
         "{said}"
     );
     // Endpoints that a person wrote.
-    let said = sh(
-        c,
-        "client",
-        "curl --silent --insecure --max-time 5 https://by-hand:80/livez",
-    )
-    .unwrap_or_else(|e| panic!("{e:#}"));
+    let said = c
+        .sh(
+            "client",
+            "curl --silent --insecure --max-time 5 https://by-hand:80/livez",
+        )
+        .unwrap_or_else(|e| panic!("{e:#}"));
     assert_eq!(said, "ok");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minicloud_tests::{Cluster, eventually};
 
-use super::{ready, sh};
+use super::ready;
 
 pub const PODS: &str = r#"
 apiVersion: v1
@@ -98,7 +98,7 @@ spec:
 pub fn every_kind_of_volume_is_mounted(c: &Cluster) {
     ready(c, "volumes");
     let check = |script: &str, wanted: &str| {
-        let said = sh(c, "volumes", script).unwrap_or_else(|e| panic!("{e:#}"));
+        let said = c.sh("volumes", script).unwrap_or_else(|e| panic!("{e:#}"));
         assert_eq!(said, wanted, "{script}");
     };
     check("cat /files/* /single/a.txt", "a1\nb1\na1\n");
@@ -174,7 +174,9 @@ pub fn claims_keep_their_data(c: &Cluster) {
             .unwrap_or_default();
         c.apply(&pods.replace("name: keeps", &format!("name: {name}")));
         ready(c, name);
-        let names = sh(c, name, "cat /kept/names").unwrap_or_else(|e| panic!("{e:#}"));
+        let names = c
+            .sh(name, "cat /kept/names")
+            .unwrap_or_else(|e| panic!("{e:#}"));
         assert_eq!(names, ["first\n", "first\nsecond\n"][n]);
         c.k(&format!("delete pod {name}"));
     }
@@ -204,8 +206,7 @@ pub fn volumes_follow_their_source(c: &Cluster) {
         "the volumes are as their sources",
         Duration::from_secs(90),
         || {
-            let said = sh(
-                c,
+            let said = c.sh(
                 "volumes",
                 "ls /files; cat /files/a.txt /all/config/a /hidden/word /info/labels",
             )?;

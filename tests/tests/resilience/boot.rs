@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
+use minicloud_tests::processes::{processes_with, shims};
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::machine::{
-    cgroup_roots, cgroups_of, mounts_below, nothing_is_left, processes_with, sh, shims, tasks,
-};
+use crate::machine::{cgroup_roots, cgroups_of, mounts_below, nothing_is_left, tasks};
 
 const PODS: &str = r#"
 apiVersion: v1
@@ -96,7 +95,7 @@ fn lose_power(c: &mut Cluster) {
 /// Each start has left two words in the volume.
 fn starts(c: &Cluster, count: usize) {
     eventually("the pod's data", Duration::from_secs(60), || {
-        let text = sh(c, "keeper", "cat /kept/starts")?;
+        let text = c.sh("keeper", "cat /kept/starts")?;
         ensure!(
             text.replace('\n', "") == "sesame".repeat(2 * count),
             "{text:?}"
@@ -107,8 +106,7 @@ fn starts(c: &Cluster, count: usize) {
 
 fn serves(c: &Cluster) {
     eventually("the Service by name", Duration::from_secs(20), || {
-        sh(
-            c,
+        c.sh(
             "keeper",
             "curl --silent --fail --max-time 2 http://keeper.default.svc.cluster.local/starts",
         )

@@ -9,7 +9,7 @@ use minicloud_tests::images::busybox;
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 
-use crate::machine::{clean, sh, tasks};
+use crate::machine::{clean, tasks};
 
 const PODS: &str = r#"
 apiVersion: v1
@@ -106,7 +106,7 @@ pub fn is_full_and_then_not() {
     });
     c.says("get pods", &["writes", "1/1", "Running"]);
     assert!(last_line(&c).is_ok());
-    assert_eq!(sh(&c, "writes", "echo here").unwrap_or_default(), "here\n");
+    assert_eq!(c.sh("writes", "echo here").unwrap_or_default(), "here\n");
     // The server can be started on a full disk.
     c.kill_server();
     c.start_server();
@@ -114,7 +114,7 @@ pub fn is_full_and_then_not() {
         c.try_k("get pods")
     });
     eventually("exec", Duration::from_secs(40), || {
-        sh(&c, "writes", "echo here")
+        c.sh("writes", "echo here")
     });
     assert_eq!(tasks(&c).unwrap_or_default(), before);
 

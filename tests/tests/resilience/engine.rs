@@ -6,7 +6,7 @@ use anyhow::ensure;
 use minicloud_tests::{Cluster, eventually};
 use rustix::process::Signal;
 
-use crate::machine::{clean, containerd, restarts, send, sh, tasks};
+use crate::machine::{containerd, restarts, send, tasks};
 
 /// Probes that forgive nothing, beside a container without any.
 pub const PODS: &str = r#"
@@ -52,7 +52,7 @@ fn node_ready(c: &Cluster) -> anyhow::Result<String> {
 /// Everything works that needs containerd.
 fn works(c: &Cluster, new: &str) {
     eventually("exec", Duration::from_secs(20), || {
-        let said = sh(c, "steady", "echo here")?;
+        let said = c.sh("steady", "echo here")?;
         ensure!(said == "here\n", "{said:?}");
         Ok(())
     });
@@ -123,8 +123,4 @@ pub fn hangs(c: &Cluster) {
     assert_eq!(tasks(c).unwrap_or_default(), before);
     assert_eq!(restarts(c), "steady 0 0\n");
     ready(c);
-}
-
-pub fn stays_clean(c: &Cluster) {
-    clean(c);
 }

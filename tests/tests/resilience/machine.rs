@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use minicloud_tests::processes::shims;
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,20 +27,9 @@ pub fn send(pid: i32, signal: Signal) {
     assert!(matches!(sent, Some(Ok(()))), "process {pid}: {sent:?}");
 }
 
-/// containerd's own client, with the words of a line.
-pub fn ctr(c: &Cluster, line: &str) -> anyhow::Result<String> {
-    let socket = c.run_dir().join("containerd/containerd.sock");
-    let mut command = Command::new("ctr");
-    command.arg("--address").arg(socket);
-    command
-        .args(["--namespace", "k8s.io"])
-        .args(line.split(' '));
-    run(&mut command)
-}
-
 /// The processes of every running container and sandbox, by its id.
 pub fn tasks(c: &Cluster) -> anyhow::Result<BTreeMap<String, String>> {
-    let list = ctr(c, "tasks list")?;
+    let list = c.ctr("tasks list")?;
     let running = list.lines().filter(|line| line.contains("RUNNING"));
     Ok(running
         .filter_map(|line| {
@@ -53,33 +43,6 @@ pub fn tasks(c: &Cluster) -> anyhow::Result<BTreeMap<String, String>> {
 pub fn restarts(c: &Cluster) -> String {
     let path = "{range .items[*]}{.metadata.name} {.status.containerStatuses[*].restartCount}{\"\\n\"}{end}";
     c.k(&format!("get pods -o jsonpath='{path}'"))
-}
-
-/// Processes whose command line holds a word.
-pub fn processes_with(word: &str) -> Vec<(i32, Vec<String>)> {
-    let entries = std::fs::read_dir("/proc").unwrap_or_else(|e| panic!("{e}"));
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| {
-        let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let words: Vec<String> = text
-            .split(|b| *b == 0)
-            .map(|w| String::from_utf8_lossy(w).into_owned())
-            .collect();
-        words.iter().any(|w| w == word).then_some((pid, words))
-    })
-    .collect()
-}
-
-/// The shims of this cluster's containerd.
-pub fn shims(c: &Cluster) -> Vec<i32> {
-    let socket = c.run_dir().join("containerd/containerd.sock");
-    processes_with(&socket.display().to_string())
-        .into_iter()
-        .filter(|(_, words)| words[0].contains("containerd-shim"))
-        .map(|(pid, _)| pid)
-        .collect()
 }
 
 /// Mount points below a folder.
@@ -147,9 +110,9 @@ pub fn nothing_is_left(c: &Cluster) {
     eventually("nothing is left", Duration::from_secs(80), || {
         let pods = c.try_k("get pods -A -o name")?;
         ensure!(pods.is_empty(), "pods: {pods}");
-        let containers = ctr(c, "containers list --quiet")?;
+        let containers = c.ctr("containers list --quiet")?;
         ensure!(containers.trim().is_empty(), "containers: {containers}");
-        let snapshots = ctr(c, "snapshots list")?;
+        let snapshots = c.ctr("snapshots list")?;
         ensure!(
             !snapshots.contains("Active"),
             "layers of containers: {snapshots}"
@@ -195,9 +158,4 @@ pub fn nothing_is_left(c: &Cluster) {
 pub fn clean(c: &Cluster) {
     c.k("delete pods --all --wait=true --timeout=60s");
     nothing_is_left(c);
-}
-
-/// What a command prints in a pod's first container.
-pub fn sh(c: &Cluster, pod: &str, script: &str) -> anyhow::Result<String> {
-    run(&mut c.kubectl(&["exec", pod, "--", "sh", "-c", script]))
 }

@@ -9,10 +9,9 @@ mod machine;
 mod names;
 mod server;
 
-use std::time::Instant;
-
 use minicloud_tests::Cluster;
 use minicloud_tests::images::busybox;
+use minicloud_tests::walk::timed;
 
 fn start() -> Cluster {
     let cluster = Cluster::start();
@@ -20,48 +19,41 @@ fn start() -> Cluster {
     cluster
 }
 
-/// Runs a step and says how long it took.
-fn step(name: &str, work: impl FnOnce()) {
-    let started = Instant::now();
-    work();
-    println!("--- {name}: {:.1} s", started.elapsed().as_secs_f64());
-}
-
 #[test]
 fn engine_and_names_come_back_and_containers_do_not_notice() {
     let mut c = start();
     c.apply(engine::PODS);
     engine::ready(&c);
-    step("containerd dies", || engine::dies(&c));
-    step("cluster DNS dies", || names::dies(&c));
-    step("containerd hangs", || engine::hangs(&c));
-    step("cluster DNS is replaced", || names::is_replaced(&mut c));
-    engine::stays_clean(&c);
+    timed("containerd dies", || engine::dies(&c));
+    timed("cluster DNS dies", || names::dies(&c));
+    timed("containerd hangs", || engine::hangs(&c));
+    timed("cluster DNS is replaced", || names::is_replaced(&mut c));
+    machine::clean(&c);
 }
 
 #[test]
 fn logs_are_rotated_under_who_reads_them() {
     let c = start();
-    step("rotation", || logs::rotate(&c));
-    step("earlier runs", || logs::of_earlier_runs(&c));
+    timed("rotation", || logs::rotate(&c));
+    timed("earlier runs", || logs::of_earlier_runs(&c));
 }
 
 #[test]
 fn a_server_that_ends_in_the_middle_of_its_work_goes_on_with_it() {
     let mut c = start();
     for signal in ["TERM", "KILL"] {
-        step(&format!("{signal} during starts"), || {
+        timed(&format!("{signal} during starts"), || {
             server::ends_during_starts(&mut c, signal);
         });
-        step(&format!("{signal} during deletions"), || {
+        timed(&format!("{signal} during deletions"), || {
             server::ends_during_deletions(&mut c, signal);
         });
     }
-    step("power cut", || boot::pods_come_back_with_their_data(&mut c));
-    step("power cut, no network and no API", || {
+    timed("power cut", || boot::pods_come_back_with_their_data(&mut c));
+    timed("power cut, no network and no API", || {
         boot::pods_come_back_by_themselves(&mut c);
     });
-    step("reset", || server::reset_is_quick(&mut c));
+    timed("reset", || server::reset_is_quick(&mut c));
 }
 
 #[test]

@@ -3,25 +3,17 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use minicloud_tests::processes::dns;
 use minicloud_tests::{Cluster, eventually};
 use rustix::process::Signal;
 
-use crate::machine::{processes_with, send, sh};
-
-/// The processes of this cluster's DNS.
-fn processes(c: &Cluster) -> Vec<i32> {
-    let file = c.run_dir().join("dns.json").display().to_string();
-    processes_with(&file)
-        .into_iter()
-        .map(|(pid, _)| pid)
-        .collect()
-}
+use crate::machine::send;
 
 fn resolves(c: &Cluster) {
     eventually("names resolve", Duration::from_secs(5), || {
         let script =
             "curl --silent --fail --max-time 2 http://steady.default.svc.cluster.local:8080/passwd";
-        let page = sh(c, "steady", script)?;
+        let page = c.sh("steady", script)?;
         ensure!(page.contains("root"), "{page:?}");
         Ok(())
     });
@@ -30,11 +22,11 @@ fn resolves(c: &Cluster) {
 pub fn dies(c: &Cluster) {
     resolves(c);
     for _ in 0..2 {
-        let before = processes(c);
+        let before = dns(c);
         assert_eq!(before.len(), 1, "{before:?}");
         send(before[0], Signal::KILL);
         eventually("another one", Duration::from_secs(5), || {
-            let now = processes(c);
+            let now = dns(c);
             ensure!(now.len() == 1 && now != before, "{now:?}");
             Ok(())
         });
@@ -62,17 +54,15 @@ fn has_no_rights(pid: i32) {
 }
 
 pub fn is_replaced(c: &mut Cluster) {
-    let first = processes(c);
+    let first = dns(c);
     assert_eq!(first.len(), 1, "{first:?}");
     has_no_rights(first[0]);
     c.stop_server();
-    assert_eq!(processes(c), first, "it ended with the server");
-    // Not even one whose number nobody knows stays beside the new one.
-    let _ = std::fs::remove_file(c.run_dir().join("dns.pid"));
+    assert_eq!(dns(c), first, "it ended with the server");
     c.start_server();
     c.wait_ready();
     eventually("a new one", Duration::from_secs(5), || {
-        let now = processes(c);
+        let now = dns(c);
         ensure!(now.len() == 1 && now != first, "{now:?}");
         Ok(())
     });
@@ -80,8 +70,7 @@ pub fn is_replaced(c: &mut Cluster) {
     // Changes reach the new one.
     c.k("create service externalname other --external-name steady.default.svc.cluster.local");
     eventually("a new name", Duration::from_secs(5), || {
-        sh(
-            c,
+        c.sh(
             "steady",
             "curl --silent --fail --max-time 2 http://other.default.svc.cluster.local:8080/passwd",
         )

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use minicloud_tests::processes::shims;
 use minicloud_tests::programs::run;
 use minicloud_tests::{Cluster, eventually};
 
-use crate::machine::{mounts_below, nothing_is_left, shims, tasks};
+use crate::machine::{mounts_below, nothing_is_left, tasks};
 
 /// Pods whose start takes several steps: volumes, an init container, two containers.
 const PODS: &str = r#"

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use minicloud_tests::api::{Connection, Credentials};
 use minicloud_tests::images::busybox;
+use minicloud_tests::processes::shims;
 use minicloud_tests::{Cluster, eventually};
 use serde_json::{Value, json};
 
@@ -116,13 +117,6 @@ fn left_by_pods(cluster: &Cluster) -> Vec<(&'static str, usize)> {
     let own = cluster.scratch().display().to_string();
     let entries =
         |path: &str| std::fs::read_dir(cluster.data_dir().join(path)).map_or(0, Iterator::count);
-    let shims = std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
-        .filter(|words| words.contains("containerd-shim") && words.contains(&own))
-        .count();
     let addresses = std::fs::read_dir(cluster.data_dir().join("cni/addresses"))
         .into_iter()
         .flatten()
@@ -134,7 +128,7 @@ fn left_by_pods(cluster: &Cluster) -> Vec<(&'static str, usize)> {
             "mounts",
             mounts.lines().filter(|line| line.contains(&own)).count(),
         ),
-        ("shims", shims),
+        ("shims", shims(cluster).len()),
         ("addresses and their locks", addresses),
         ("pod folders", entries("agent/pods")),
         ("log folders", entries("logs/pods")),

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::process::pss_mb;
+use crate::process::{of_server, pss_mb};
 use crate::table::{Row, SUCH_A_HOST, THIS_RUN, Table, at, sorted};
 
 const OBJECTS: usize = 10_000;
@@ -40,7 +40,7 @@ pub async fn run(
     delete_all(credentials).await?;
     // What the deletion left to do is over by then.
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let memory = pss_mb(cluster.server_pid())?;
+    let memory = of_server(cluster, pss_mb)?;
     table.add(Row {
         what: "server memory after 10,000 objects of 0.9 kB came and went (PSS)",
         measured: format!("{memory:.1} MB"),

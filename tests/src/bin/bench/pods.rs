@@ -18,9 +18,10 @@ use minicloud_cri::v1::{
 use minicloud_tests::Cluster;
 use minicloud_tests::api::{Connection, Credentials, Watch};
 use minicloud_tests::images::{self, BUSYBOX};
+use minicloud_tests::processes::shims;
 use serde_json::json;
 
-use crate::process::{containerd, pss_mb, shims};
+use crate::process::{containerd, of_server, pss_mb};
 use crate::table::{Row, THIS_RUN, Table, at, sorted};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -129,13 +130,13 @@ async fn at_once(cluster: &Cluster, bench: &Bench, table: &mut Table) -> anyhow:
 }
 
 fn memory(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
-    let server = pss_mb(cluster.server_pid())?;
+    let server = of_server(cluster, pss_mb)?;
     let engine = pss_mb(containerd(cluster)?)?;
-    let pids = shims(cluster)?;
+    let pids = shims(cluster);
     ensure!(pids.len() == COUNT, "{} shims for {COUNT} pods", pids.len());
     let shims = pids
         .iter()
-        .map(|pid| pss_mb(*pid))
+        .map(|pid| pss_mb(pid.cast_unsigned()))
         .sum::<anyhow::Result<f64>>()?;
     let all = server + engine + shims;
     table.add(Row {

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use minicloud_tests::Cluster;
+use minicloud_tests::processes::dns;
 
 /// Kernel ticks in a second (USER_HZ, fixed on Linux).
 const TICKS: f64 = 100.0;
@@ -62,26 +63,12 @@ pub fn containerd(cluster: &Cluster) -> anyhow::Result<u32> {
     Ok(text.trim().parse()?)
 }
 
-/// The shims of the cluster's pods: those that were started for its containerd.
+/// A figure of a cluster's own processes together: the server, and cluster DNS, which is a process of its own.
 ///
 /// # Errors
-/// When /proc cannot be read.
-pub fn shims(cluster: &Cluster) -> anyhow::Result<Vec<u32>> {
-    let socket = cluster.run_dir().join("containerd/containerd.sock");
-    let socket = socket.as_os_str().as_encoded_bytes();
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
-            continue;
-        };
-        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let mut words = command.split(|b| *b == 0);
-        let shim = words
-            .next()
-            .is_some_and(|w| w.ends_with(b"containerd-shim-runc-v2"));
-        if shim && words.any(|w| w == socket) {
-            pids.push(pid);
-        }
-    }
-    Ok(pids)
+/// When one is gone.
+pub fn of_server(cluster: &Cluster, figure: fn(u32) -> anyhow::Result<f64>) -> anyhow::Result<f64> {
+    let dns = dns(cluster);
+    ensure!(dns.len() == 1, "{} processes of cluster DNS", dns.len());
+    Ok(figure(cluster.server_pid())? + figure(dns[0].cast_unsigned())?)
 }

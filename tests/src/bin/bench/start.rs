@@ -10,7 +10,7 @@ use minicloud_tests::Cluster;
 use minicloud_tests::api::Credentials;
 use serde_json::Value;
 
-use crate::process::{containerd, cpu_seconds, pss_mb, rss_mb, written_bytes};
+use crate::process::{containerd, cpu_seconds, of_server, pss_mb, rss_mb, written_bytes};
 use crate::table::{PUBLISHED, Row, SUCH_A_HOST, Table};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,18 +68,18 @@ fn is_ready(node: &Value, since: Timestamp) -> bool {
 /// # Errors
 /// When the server is gone.
 pub fn idle(cluster: &Cluster, seconds: f64, table: &mut Table) -> anyhow::Result<()> {
-    let pid = cluster.server_pid();
     // What the start left to do is over by then.
     std::thread::sleep(Duration::from_secs(15));
-    let (before, written) = (cpu_seconds(pid)?, written_bytes(pid)?);
+    let cpu_before = of_server(cluster, cpu_seconds)?;
+    let written_before = of_server(cluster, written_bytes)?;
     std::thread::sleep(Duration::from_secs_f64(seconds));
-    let cpu = (cpu_seconds(pid)? - before) / seconds * 100.0;
-    let writes = (written_bytes(pid)? - written) / seconds / 1024.0;
-    let memory = pss_mb(pid)?;
+    let cpu = (of_server(cluster, cpu_seconds)? - cpu_before) / seconds * 100.0;
+    let writes = (of_server(cluster, written_bytes)? - written_before) / seconds / 1024.0;
+    let memory = of_server(cluster, pss_mb)?;
     let engine = containerd(cluster)?;
     let (engine, engine_rss) = (pss_mb(engine)?, rss_mb(engine)?);
     table.add(Row {
-        what: "server memory, no workload (control plane and agent, PSS)",
+        what: "server memory, no workload (control plane, agent and cluster DNS, PSS)",
         measured: format!("{memory:.1} MB"),
         figures: vec![("pss_mb", memory)],
         anchor: "upstream 505 MB without kubelet; K3s 535-565 MB".into(),

@@ -1,0 +1,40 @@
+//! Processes of a cluster, told by their command lines.
+
+use crate::Cluster;
+
+/// The processes whose command line holds a word, with all their words.
+///
+/// # Panics
+/// When /proc cannot be read.
+pub fn processes_with(word: &str) -> Vec<(i32, Vec<String>)> {
+    let entries = std::fs::read_dir("/proc").unwrap_or_else(|e| panic!("{e}"));
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| {
+        let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let words: Vec<String> = text
+            .split(|b| *b == 0)
+            .map(|w| String::from_utf8_lossy(w).into_owned())
+            .collect();
+        words.iter().any(|w| w == word).then_some((pid, words))
+    })
+    .collect()
+}
+
+fn pids(processes: Vec<(i32, Vec<String>)>) -> Vec<i32> {
+    processes.into_iter().map(|(pid, _)| pid).collect()
+}
+
+/// The shims of a cluster's pods: those that were started for its containerd.
+pub fn shims(cluster: &Cluster) -> Vec<i32> {
+    let mut found = processes_with(&cluster.containerd_socket().display().to_string());
+    found.retain(|(_, words)| words[0].contains("containerd-shim"));
+    pids(found)
+}
+
+/// The processes of a cluster's DNS: one, unless something is wrong.
+pub fn dns(cluster: &Cluster) -> Vec<i32> {
+    let file = cluster.run_dir().join("dns.json");
+    pids(processes_with(&file.display().to_string()))
+}
