@@ -177,7 +177,7 @@ Five commands to try:
   export KUBECONFIG={credentials}
   {kubectl} get pods --all-namespaces -o wide
   {kubectl} -n application logs deployment/wordpress --tail=5
-  {kubectl} -n application exec deployment/mariadb -- mariadb-admin ping
+  {kubectl} -n application exec deployment/mariadb -- mariadb --version
   {kubectl} -n application rollout restart deployment/wordpress
   {minicloud} status
 
