@@ -94,6 +94,8 @@ pub struct Resource {
     pub returns_deleted: bool,
     /// An update without resourceVersion is let through.
     pub unconditional_update: bool,
+    /// An update of what is not there makes it.
+    pub create_on_update: bool,
     /// Fields that field selectors may use beyond `metadata.name` and `metadata.namespace`.
     pub fields: Vec<String>,
     /// True for events.k8s.io, which is stored as core events.

@@ -59,6 +59,8 @@ const VIRTUAL: u8 = 8;
 /// Updates must name the version they are based on.
 const CONDITIONAL: u8 = 16;
 const NO_DELETE_COLLECTION: u8 = 32;
+/// PUT makes an object that is not there (`AllowCreateOnUpdate` of Kubernetes' strategies).
+const CREATE_ON_UPDATE: u8 = 64;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTHN: &str = "authentication.k8s.io";
@@ -128,32 +130,32 @@ macro_rules! row {
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     row!("", "ConfigMap", "configmaps", &["cm"], true, &[], &[], 0),
-    row!("", "Endpoints", "endpoints", &["ep"], true, &[], &[], 0),
-    row!("", "Event", "events", &["ev"], true, &[], EVENT_FIELDS, 0),
+    row!("", "Endpoints", "endpoints", &["ep"], true, &[], &[], CREATE_ON_UPDATE),
+    row!("", "Event", "events", &["ev"], true, &[], EVENT_FIELDS, CREATE_ON_UPDATE),
     row!("", "Namespace", "namespaces", &["ns"], false, &[own("finalize", UPDATE), STATUS], &["status.phase"], NO_DELETE_COLLECTION),
     row!("", "Node", "nodes", &["no"], false, &[STATUS], &["spec.unschedulable"], 0),
     row!("", "PersistentVolume", "persistentvolumes", &["pv"], false, &[STATUS], &[], RETURNS_DELETED),
     row!("", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], true, &[STATUS], &[], RETURNS_DELETED),
     row!("", "Pod", "pods", &["po"], true, POD_SUBRESOURCES, POD_FIELDS, RETURNS_DELETED | CATEGORY_ALL),
     row!("", "Secret", "secrets", &[], true, &[], &["type"], 0),
-    row!("", "Service", "services", &["svc"], true, &[STATUS], &["spec.clusterIP", "spec.type"], RETURNS_DELETED | CATEGORY_ALL),
+    row!("", "Service", "services", &["svc"], true, &[STATUS], &["spec.clusterIP", "spec.type"], RETURNS_DELETED | CATEGORY_ALL | CREATE_ON_UPDATE),
     row!("", "ServiceAccount", "serviceaccounts", &["sa"], true, &[other("token", AUTHN, "v1", "TokenRequest", CREATE)], &[], RETURNS_DELETED),
     row!("apps", "Deployment", "deployments", &["deploy"], true, &[SCALE, STATUS], &[], CATEGORY_ALL),
     row!("apps", "ReplicaSet", "replicasets", &["rs"], true, &[SCALE, STATUS], &["status.replicas"], CATEGORY_ALL),
-    row!("events.k8s.io", "Event", "events", &["ev"], true, &[], EVENT_V1_FIELDS, 0),
+    row!("events.k8s.io", "Event", "events", &["ev"], true, &[], EVENT_V1_FIELDS, CREATE_ON_UPDATE),
     row!(AUTHN, "SelfSubjectReview", "selfsubjectreviews", &[], false, &[], &[], VIRTUAL),
     row!(AUTHN, "TokenReview", "tokenreviews", &[], false, &[], &[], VIRTUAL),
     row!(AUTHZ, "LocalSubjectAccessReview", "localsubjectaccessreviews", &[], true, &[], &[], VIRTUAL),
     row!(AUTHZ, "SelfSubjectAccessReview", "selfsubjectaccessreviews", &[], false, &[], &[], VIRTUAL),
     row!(AUTHZ, "SelfSubjectRulesReview", "selfsubjectrulesreviews", &[], false, &[], &[], VIRTUAL),
     row!(AUTHZ, "SubjectAccessReview", "subjectaccessreviews", &[], false, &[], &[], VIRTUAL),
-    row!(RBAC, "ClusterRole", "clusterroles", &[], false, &[], &[], 0),
-    row!(RBAC, "ClusterRoleBinding", "clusterrolebindings", &[], false, &[], &[], 0),
-    row!(RBAC, "Role", "roles", &[], true, &[], &[], 0),
-    row!(RBAC, "RoleBinding", "rolebindings", &[], true, &[], &[], 0),
+    row!(RBAC, "ClusterRole", "clusterroles", &[], false, &[], &[], CREATE_ON_UPDATE),
+    row!(RBAC, "ClusterRoleBinding", "clusterrolebindings", &[], false, &[], &[], CREATE_ON_UPDATE),
+    row!(RBAC, "Role", "roles", &[], true, &[], &[], CREATE_ON_UPDATE),
+    row!(RBAC, "RoleBinding", "rolebindings", &[], true, &[], &[], CREATE_ON_UPDATE),
     row!("storage.k8s.io", "StorageClass", "storageclasses", &["sc"], false, &[], &[], RETURNS_DELETED),
     row!("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], false, &[STATUS], &[], CONDITIONAL),
-    row!("coordination.k8s.io", "Lease", "leases", &[], true, &[], &[], VOLATILE | CONDITIONAL),
+    row!("coordination.k8s.io", "Lease", "leases", &[], true, &[], &[], VOLATILE | CONDITIONAL | CREATE_ON_UPDATE),
     row!("discovery.k8s.io", "EndpointSlice", "endpointslices", &[], true, &[], &[], 0),
 ];
 
@@ -208,6 +210,7 @@ fn resource(row: &Row) -> Resource {
         volatile: has(VOLATILE),
         returns_deleted: has(RETURNS_DELETED),
         unconditional_update: !has(CONDITIONAL),
+        create_on_update: has(CREATE_ON_UPDATE),
         fields: row.fields.iter().map(|f| (*f).to_owned()).collect(),
         converts_events,
         rules,

@@ -57,6 +57,7 @@ pub(super) fn rows(name: &str, definition: &Definition) -> Vec<Resource> {
                 volatile: false,
                 returns_deleted: false,
                 unconditional_update: false,
+                create_on_update: false,
                 fields: version.selectable.iter().map(|s| s.name.clone()).collect(),
                 converts_events: false,
                 columns: Columns::custom(&version.columns),

@@ -122,25 +122,8 @@ where
 /// Name, uid and version of the wished object against the present one.
 fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<(), ApiStatus> {
     let resource = change.resource;
-    let given = meta::name(new);
-    if given != change.name {
-        return Err(ApiStatus::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({})",
-            change.name
-        )));
-    }
-    let (uid, present) = (meta::uid(new), meta::uid(old));
-    if !uid.is_empty() && uid != present {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
-        );
-        return Err(ApiStatus::conflict(
-            &resource.group,
-            &resource.plural,
-            change.name,
-            &why,
-        ));
-    }
+    check_name(change, new)?;
+    check_uid(change, new, meta::uid(old))?;
     match meta::resource_version(new) {
         "" | "0" if resource.unconditional_update || change.trusted => Ok(()),
         "" | "0" => {
@@ -169,6 +152,33 @@ fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<(), A
             ))
         }
     }
+}
+
+/// The name in the object must be that of the path.
+pub(super) fn check_name(change: &Change<'_>, new: &Value) -> Result<(), ApiStatus> {
+    let given = meta::name(new);
+    if given == change.name {
+        return Ok(());
+    }
+    Err(ApiStatus::bad_request(format!(
+        "the name of the object ({given}) does not match the name on the URL ({})",
+        change.name
+    )))
+}
+
+/// A uid in the object must be that of the present one, `present`; empty when there is none.
+pub(super) fn check_uid(change: &Change<'_>, new: &Value, present: &str) -> Result<(), ApiStatus> {
+    let uid = meta::uid(new);
+    if uid.is_empty() || uid == present {
+        return Ok(());
+    }
+    let resource = change.resource;
+    Err(ApiStatus::conflict(
+        &resource.group,
+        &resource.plural,
+        change.name,
+        &format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"),
+    ))
 }
 
 fn fit(change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), ApiStatus> {

@@ -303,3 +303,106 @@ async fn many_writers_lose_nothing() {
     assert_eq!(futures::future::join_all(named).await, [201; 20]);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_kinds_are_made_by_put() {
+    let server = Server::start().await;
+    let admin = server.admin().await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let lease = |name: &str| {
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
+            "spec": {"holderIdentity": "me", "leaseDurationSeconds": 15}})
+    };
+    let path = format!("{leases}/one");
+    let dry = format!("{path}?dryRun=All");
+    assert_eq!(call(&admin, Method::PUT, &dry, &lease("one")).await.0, 201);
+    assert_eq!(
+        call(&admin, Method::GET, &path, &Value::Null).await.0,
+        404,
+        "a dry run makes nothing"
+    );
+    let (code, made) = call(&admin, Method::PUT, &path, &lease("one")).await;
+    assert_eq!(code, 201, "{made}");
+    assert!(made["metadata"]["uid"].is_string(), "{made}");
+    let mut next = made.clone();
+    next["spec"]["holderIdentity"] = "you".into();
+    assert_eq!(call(&admin, Method::PUT, &path, &next).await.0, 200);
+
+    // What the client knew is gone: it does not come back by its update.
+    assert_eq!(
+        call(&admin, Method::DELETE, &path, &Value::Null).await.0,
+        200
+    );
+    let (code, gone) = call(&admin, Method::PUT, &path, &next).await;
+    assert_eq!(
+        (code, gone["reason"].as_str()),
+        (409, Some("Conflict")),
+        "{gone}"
+    );
+    let (code, other) = call(&admin, Method::PUT, &path, &lease("two")).await;
+    assert_eq!(code, 400, "{other}");
+    // A namespace that is not there is not made by the way.
+    let nowhere = "/apis/coordination.k8s.io/v1/namespaces/nowhere/leases/one";
+    assert_eq!(
+        call(&admin, Method::PUT, nowhere, &lease("one")).await.0,
+        404
+    );
+
+    // The right to update is not the right to create.
+    let rules = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let role = json!({"metadata": {"name": "renewer"}, "rules": [
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "update"]}]});
+    let role_path = format!("{rules}/roles/renewer");
+    assert_eq!(call(&admin, Method::PUT, &role_path, &role).await.0, 201);
+    let binding = json!({"metadata": {"name": "renewer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "renewer"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]});
+    let binding_path = format!("{rules}/rolebindings/renewer");
+    assert_eq!(
+        call(&admin, Method::PUT, &binding_path, &binding).await.0,
+        201
+    );
+    let jane = server.client("jane", &[]).await;
+    let (code, refused) = call(&jane, Method::PUT, &path, &lease("one")).await;
+    assert_eq!(code, 403, "{refused}");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("cannot create resource \"leases\""),
+        "{refused}"
+    );
+    assert_eq!(call(&admin, Method::PUT, &path, &lease("one")).await.0, 201);
+    let (_, present) = call(&jane, Method::GET, &path, &Value::Null).await;
+    assert_eq!(call(&jane, Method::PUT, &path, &present).await.0, 200);
+    // Nor does the way around give anyone a role that they do not have.
+    let wide = json!({"metadata": {"name": "wide"}, "rules": [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]});
+    let own = json!({"metadata": {"name": "own"}, "rules": [
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["create", "get", "update"]}]});
+    let own_path = format!("{rules}/roles/own");
+    assert_eq!(call(&admin, Method::PUT, &own_path, &own).await.0, 201);
+    let mut second = binding;
+    second["metadata"]["name"] = "own".into();
+    second["roleRef"]["name"] = "own".into();
+    let second_path = format!("{rules}/rolebindings/own");
+    assert_eq!(
+        call(&admin, Method::PUT, &second_path, &second).await.0,
+        201
+    );
+    let wide_path = format!("{rules}/roles/wide");
+    let (code, refused) = call(&jane, Method::PUT, &wide_path, &wide).await;
+    assert_eq!(code, 403, "{refused}");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("attempting to grant RBAC permissions"),
+        "{refused}"
+    );
+
+    // Other kinds are not made so.
+    let map_path = format!("{MAPS}/x");
+    assert_eq!(call(&admin, Method::PUT, &map_path, &map("x")).await.0, 404);
+    server.stop().await;
+}
