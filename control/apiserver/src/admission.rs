@@ -189,8 +189,8 @@ pub(crate) fn restrict(
     user: &UserInfo,
     write: &node::Write<'_>,
 ) -> Result<(), ApiStatus> {
-    node::check(user, write, &|namespace, name| {
-        api.find("", "pods", namespace, name)
+    node::check(user, write, &|resource, namespace, name| {
+        api.find("", resource, namespace, name)
     })
 }
 

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
-use serde_json::json;
+use minicloud_auth::admission::node;
+use serde_json::{Value, json};
 
+use crate::admission;
 use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
 use crate::input;
 use crate::path::ResourceRequest;
-use crate::query::Query;
+use crate::query::{Query, WriteOptions};
 use crate::registry::Resource;
 use crate::verbs::delete;
 use crate::verbs::delete_options::DeleteOptions;
@@ -35,7 +37,21 @@ pub(crate) async fn create(
         .filter(|o| !o.is_null())
         .cloned();
     let mut options = DeleteOptions::read(&Query::default(), options)?;
-    options.dry_run |= call.query.flag("dryRun");
+    options.dry_run |= WriteOptions::from_query(&call.query, "CreateOptions")?.dry_run;
+    admission::restrict(
+        api,
+        &call.user,
+        &node::Write {
+            operation: node::Operation::Create,
+            group: "",
+            resource: "pods",
+            subresource: "eviction",
+            namespace: &wanted.namespace,
+            name: &wanted.name,
+            object: &eviction,
+            old: &Value::Null,
+        },
+    )?;
     delete::remove(
         api,
         &call.user,

@@ -9,6 +9,7 @@ mod hostile;
 mod kinds;
 mod kubectl;
 mod load;
+mod nodes;
 mod objects;
 mod runtime;
 mod streams;

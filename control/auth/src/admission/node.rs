@@ -43,8 +43,8 @@ pub enum Operation {
     Delete,
 }
 
-/// Reads a pod from the store by namespace and name: for evictions and tokens, whose own object is not the pod.
-pub type GetPod<'a> = &'a dyn Fn(&str, &str) -> Option<Value>;
+/// Reads a core object from the store, by resource, namespace and name: for what a write refers to.
+pub type Find<'a> = &'a dyn Fn(&str, &str, &str) -> Option<Value>;
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -68,7 +68,7 @@ const OWN_LABELS: [&str; 14] = [
 ];
 
 /// Refuses what a node agent may not write. Users who are no node agents pass.
-pub fn check(user: &UserInfo, write: &Write<'_>, get_pod: GetPod<'_>) -> Result<(), ApiStatus> {
+pub fn check(user: &UserInfo, write: &Write<'_>, find: Find<'_>) -> Result<(), ApiStatus> {
     if !user.in_group(GROUP_NODES) {
         return Ok(());
     }
@@ -80,9 +80,9 @@ pub fn check(user: &UserInfo, write: &Write<'_>, get_pod: GetPod<'_>) -> Result<
             ));
         };
         match (write.group, write.resource, write.subresource) {
-            ("", "pods", "") => pod(node, write),
+            ("", "pods", "") => pod(node, write, find),
             ("", "pods", "status") => pod_status(node, write),
-            ("", "pods", "eviction") => eviction(node, write, get_pod),
+            ("", "pods", "eviction") => eviction(node, write, find),
             ("", "pods", other) => Err(format!(
                 "unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"
             )),
@@ -91,7 +91,7 @@ pub fn check(user: &UserInfo, write: &Write<'_>, get_pod: GetPod<'_>) -> Result<
             ("", "persistentvolumeclaims", other) => Err(format!(
                 "unexpected PVC subresource {other:?}, only 'status' is allowed"
             )),
-            ("", "serviceaccounts", "token") => account_token(node, write, get_pod),
+            ("", "serviceaccounts", "token") => account_token(node, write, find),
             ("coordination.k8s.io", "leases", _) => lease(node, write),
             _ => Ok(()),
         }
@@ -110,9 +110,9 @@ fn spec_text<'a>(object: &'a Value, name: &str) -> &'a str {
     object.get("spec").map_or("", |spec| field(spec, name))
 }
 
-fn pod(node: &str, write: &Write<'_>) -> Verdict {
+fn pod(node: &str, write: &Write<'_>, find: Find<'_>) -> Verdict {
     match write.operation {
-        Operation::Create => mirror_pod(node, write.object),
+        Operation::Create => mirror_pod(node, write.object, find),
         Operation::Delete => {
             let bound = spec_text(write.old, "nodeName");
             if bound == node {
@@ -130,7 +130,7 @@ fn pod(node: &str, write: &Write<'_>) -> Verdict {
 }
 
 /// A node may create only the mirror of a static pod: bound to itself and without a reference that gives rights.
-fn mirror_pod(node: &str, pod: &Value) -> Verdict {
+fn mirror_pod(node: &str, pod: &Value, find: Find<'_>) -> Verdict {
     let fail = |what: &str| Err(format!("node {node:?} {what}"));
     if meta::annotation(pod, MIRROR).is_none() {
         return Err(format!(
@@ -140,19 +140,34 @@ fn mirror_pod(node: &str, pod: &Value) -> Verdict {
     if spec_text(pod, "nodeName") != node {
         return fail("can only create pods with spec.nodeName set to itself");
     }
-    let owners = pod
+    let owners: Vec<&Value> = pod
         .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array);
-    for owner in owners.into_iter().flatten() {
-        if field(owner, "kind") != "Node" || field(owner, "name") != node {
-            return fail("can only create pods with an owner reference set to itself");
-        }
-        if owner.get("blockOwnerDeletion") == Some(&Value::Bool(true)) {
-            return fail("must not set blockOwnerDeletion on an owner reference");
-        }
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .collect();
+    let owner = match owners.as_slice() {
+        [] => return fail("can only create pods with an owner reference set to itself"),
+        [one] => one,
+        _ => return fail("can only create pods with a single owner reference set to itself"),
+    };
+    let text = |name| field(owner, name);
+    if (text("apiVersion"), text("kind"), text("name")) != ("v1", "Node", node) {
+        return fail("can only create pods with an owner reference set to itself");
     }
-    if owners.is_none_or(|o| o.len() != 1) {
-        return fail("can only create pods with a single owner reference set to itself");
+    if owner.get("controller") != Some(&Value::Bool(true)) {
+        return fail("can only create pods with a controller owner reference set to itself");
+    }
+    if owner.get("blockOwnerDeletion") == Some(&Value::Bool(true)) {
+        return fail("must not set blockOwnerDeletion on an owner reference");
+    }
+    let known = find("nodes", "", node);
+    let uid = known.as_ref().map_or("", meta::uid);
+    if uid.is_empty() || text("uid") != uid {
+        return Err(format!(
+            "node {node:?} UID mismatch: expected {uid} got {}",
+            text("uid")
+        ));
     }
     if !spec_text(pod, "serviceAccountName").is_empty() {
         return fail("can not create pods that reference a service account");
@@ -210,7 +225,7 @@ fn pod_status(node: &str, write: &Write<'_>) -> Verdict {
     Ok(())
 }
 
-fn eviction(node: &str, write: &Write<'_>, get_pod: GetPod<'_>) -> Verdict {
+fn eviction(node: &str, write: &Write<'_>, find: Find<'_>) -> Verdict {
     if write.operation != Operation::Create {
         return Err(format!(
             "unexpected operation, node {node:?} can only create evictions"
@@ -222,7 +237,7 @@ fn eviction(node: &str, write: &Write<'_>, get_pod: GetPod<'_>) -> Verdict {
         write.name
     };
     // A pod that is gone cannot be evicted; the handler answers 404.
-    match get_pod(write.namespace, name) {
+    match find("pods", write.namespace, name) {
         Some(pod) if spec_text(&pod, "nodeName") != node => Err(format!(
             "node {node:?} can only evict pods with spec.nodeName set to itself"
         )),
@@ -256,7 +271,7 @@ fn claim_status(node: &str, write: &Write<'_>) -> Verdict {
     }
 }
 
-fn account_token(node: &str, write: &Write<'_>, get_pod: GetPod<'_>) -> Verdict {
+fn account_token(node: &str, write: &Write<'_>, find: Find<'_>) -> Verdict {
     let bound = write
         .object
         .pointer("/spec/boundObjectRef")
@@ -269,7 +284,8 @@ fn account_token(node: &str, write: &Write<'_>, get_pod: GetPod<'_>) -> Verdict 
         return Err("node requested token with a pod binding without a uid".to_owned());
     }
     let name = text("name");
-    let pod = get_pod(write.namespace, name).ok_or_else(|| format!("pod {name:?} not found"))?;
+    let pod =
+        find("pods", write.namespace, name).ok_or_else(|| format!("pod {name:?} not found"))?;
     if meta::uid(&pod) != text("uid") {
         return Err(format!(
             "the UID in the bound object reference ({}) does not match the UID in record",

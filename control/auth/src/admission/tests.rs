@@ -174,12 +174,13 @@ fn check(operation: Operation, place: &str, object: &Value, old: &Value, expecte
         object,
         old,
     };
-    let pods = |_: &str, name: &str| match name {
-        "mine" => Some(pod(EDGE)),
-        "other" => Some(pod("b")),
+    let find = |resource: &str, _: &str, name: &str| match (resource, name) {
+        ("pods", "mine") => Some(pod(EDGE)),
+        ("pods", "other") => Some(pod("b")),
+        ("nodes", EDGE) => Some(json!({ "metadata": { "name": EDGE, "uid": "n" } })),
         _ => None,
     };
-    let got = match node::check(&agent, &write, &pods) {
+    let got = match node::check(&agent, &write, &find) {
         Ok(()) => "ok".to_owned(),
         Err(status) => {
             assert_eq!(status.code, 403);
@@ -199,7 +200,7 @@ fn check(operation: Operation, place: &str, object: &Value, old: &Value, expecte
         "{place}: {got:?}, not {expected:?}"
     );
     // Anyone else is none of this rule's business.
-    assert!(node::check(&UserInfo::new("ann", ["dev"]), &write, &pods).is_ok());
+    assert!(node::check(&UserInfo::new("ann", ["dev"]), &write, &find).is_ok());
 }
 
 #[test]
@@ -242,7 +243,22 @@ fn a_node_writes_its_own_pods_only() {
     );
     bad(
         |p| p["metadata"]["ownerReferences"] = json!([]),
+        "can only create pods with an owner reference set to itself",
+    );
+    bad(
+        |p| {
+            let owners = p["metadata"]["ownerReferences"].as_array_mut().unwrap();
+            owners.push(owners[0].clone());
+        },
         "single owner reference",
+    );
+    bad(
+        |p| p["metadata"]["ownerReferences"][0]["controller"] = false.into(),
+        "controller owner reference",
+    );
+    bad(
+        |p| p["metadata"]["ownerReferences"][0]["uid"] = "of another life".into(),
+        "UID mismatch: expected n got of another life",
     );
     bad(
         |p| p["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] = true.into(),
@@ -479,5 +495,5 @@ fn a_node_writes_itself_and_what_it_uses() {
         object: &plain,
         old: &none,
     };
-    assert!(node::check(&nameless, &write, &|_, _| None).is_err());
+    assert!(node::check(&nameless, &write, &|_, _, _| None).is_err());
 }
