@@ -371,3 +371,113 @@ async fn odd_objects_of_every_kind() {
     }
     server.stop().await;
 }
+
+/// A length-delimited protobuf field of fewer than 128 bytes.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).expect("a short field");
+    assert!(length < 128, "a short field");
+    [&[number << 3 | 2, length][..], content].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_protobuf_is_refused() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let kind = [field(1, b"v1"), field(2, b"ConfigMap")].concat();
+    let data = [field(1, b"a"), field(2, b"b")].concat();
+    let object = [field(1, &field(1, b"whole")), field(2, &data)].concat();
+    let whole = [&b"k8s\0"[..], &field(1, &kind), &field(2, &object)].concat();
+    let post = async |bytes: &[u8]| {
+        // Bodies of bytes, which the harness' text cannot carry.
+        let request = http::Request::post(MAPS)
+            .header("content-type", "application/vnd.kubernetes.protobuf")
+            .body(kube::client::Body::from(bytes.to_vec()))
+            .unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(20), c.send(request)).await;
+        answer
+            .expect("an answer in time")
+            .expect("an answer")
+            .status()
+            .as_u16()
+    };
+    assert_eq!(post(&whole).await, 201, "the body itself is good");
+    let mut refused = 0;
+    for end in 0..whole.len() {
+        let code = post(&whole[..end]).await;
+        assert!((400..500).contains(&code), "cut after {end} bytes: {code}");
+    }
+    for place in 0..whole.len() {
+        for byte in [0x00, 0x07, 0x7f, 0x80, 0xff] {
+            let mut broken = whole.clone();
+            broken[place] = byte;
+            let code = post(&broken).await;
+            assert!(code < 500, "byte {place} is {byte:#x}: {code}");
+            refused += usize::from(code >= 400);
+        }
+    }
+    assert!(
+        refused > 100,
+        "{refused} of the changed bodies were refused"
+    );
+    // Messages within messages, deeper than any kind has them, and lengths beyond the body.
+    let mut deep = Vec::new();
+    for _ in 0..30 {
+        deep = field(1, &deep);
+    }
+    let huge = [0x12, 0xff, 0xff, 0xff, 0xff, 0x0f];
+    for raw in [deep.as_slice(), &huge[..]] {
+        let body = [&b"k8s\0"[..], &field(1, &kind), &field(2, raw)].concat();
+        let code = post(&body).await;
+        assert!((400..500).contains(&code), "{raw:x?}: {code}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quantities_that_mean_no_good() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let account = json!({"metadata": {"name": "default"}});
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    assert_eq!(call(&c, Method::POST, accounts, &account).await.0, 201);
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |quantity: &Value| {
+        json!({"metadata": {"generateName": "odd-"}, "spec": {"containers": [{"name": "c", "image": "i",
+            "resources": {"limits": {"memory": quantity, "cpu": quantity}}}]}})
+    };
+    let long_digits = "9".repeat(100_000);
+    let long_fraction = format!("0.{}1", "0".repeat(100_000));
+    // What is too large or too fine is taken as the largest or the finest there is, as Kubernetes does.
+    for (quantity, code) in [
+        (json!("1e999999999"), 201),
+        (json!("1e-999999999"), 201),
+        (json!("1e99999999999999999999"), 201),
+        (json!(long_digits), 201),
+        (json!(long_fraction), 201),
+        (json!("-1"), 422),
+        (json!("NaN"), 400),
+        (json!("inf"), 400),
+        (json!("0x10"), 400),
+        (json!("1_000"), 400),
+        (json!("１"), 400),
+        (json!("1 Gi"), 400),
+        (json!("Gi"), 400),
+        (json!(""), 400),
+        (json!("+-1"), 400),
+        (json!(1e300), 201),
+        (json!([1]), 400),
+        (json!({}), 400),
+        (json!(true), 400),
+    ] {
+        let began = std::time::Instant::now();
+        let (got, answer) = call(&c, Method::POST, pods, &pod(&quantity)).await;
+        let shown = format!(
+            "{:.60}: {got} {:.300}",
+            quantity.to_string(),
+            answer.to_string()
+        );
+        assert_eq!(got, code, "{shown}");
+        assert!(began.elapsed() < Duration::from_secs(2), "{shown}");
+    }
+    server.stop().await;
+}
