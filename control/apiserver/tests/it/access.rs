@@ -1,6 +1,8 @@
 //! Who gets in, and as whom.
 
 use http::Method;
+use jiff::Timestamp;
+use minicloud_auth::token::{ObjectRef, ServiceAccountTokens, TokenSpec, default_issuer};
 use serde_json::{Value, json};
 
 use crate::harness::{MAPS, Server, call, send};
@@ -214,5 +216,173 @@ async fn rights_in_one_namespace_end_there() {
         .0,
         200
     );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_hold_for_their_time_their_audience_and_their_objects() {
+    let server = Server::start().await;
+    let admin = server.admin().await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let pods = "/api/v1/namespaces/default/pods";
+    let make = async |path: &str, object: Value| {
+        let (code, made) = call(&admin, Method::POST, path, &object).await;
+        assert_eq!(code, 201, "{made}");
+        ObjectRef {
+            name: made["metadata"]["name"].as_str().unwrap().to_owned(),
+            uid: made["metadata"]["uid"].as_str().unwrap().to_owned(),
+        }
+    };
+    let account = make(accounts, json!({"metadata": {"name": "default"}})).await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
+    let pod = make(pods, pod).await;
+    // The server's own keys, with any claims and at any time.
+    let tokens = ServiceAccountTokens::open(
+        &server.dir.path().join("sa"),
+        default_issuer("cluster.local"),
+        &[],
+    )
+    .unwrap();
+    let good = TokenSpec {
+        namespace: "default".to_owned(),
+        service_account: account.clone(),
+        pod: Some(pod.clone()),
+        secret: None,
+        node: None,
+        audiences: tokens.api_audiences().to_vec(),
+        expiration_seconds: 600,
+    };
+    let now = Timestamp::now();
+    let ago = |seconds: i64| now - jiff::SignedDuration::from_secs(seconds);
+    let sign = |spec: TokenSpec, at: Timestamp| tokens.issue(&spec, at).unwrap().token;
+    let token = sign(good.clone(), now);
+    let (head, rest) = token.split_once('.').unwrap();
+    let (claims, signature) = rest.split_once('.').unwrap();
+    let other_claims = sign(
+        TokenSpec {
+            expiration_seconds: 86_400,
+            ..good.clone()
+        },
+        now,
+    );
+    let other_claims = other_claims.split('.').nth(1).unwrap();
+    let other_object = |name: &str, uid: &str| ObjectRef {
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+    };
+    let cases = [
+        ("as it was issued", token.clone(), 201),
+        ("expired", sign(good.clone(), ago(700)), 401),
+        ("not valid yet", sign(good.clone(), ago(-3600)), 401),
+        (
+            "for another audience",
+            sign(
+                TokenSpec {
+                    audiences: vec!["vault".to_owned()],
+                    ..good.clone()
+                },
+                now,
+            ),
+            401,
+        ),
+        (
+            "for no audience",
+            sign(
+                TokenSpec {
+                    audiences: Vec::new(),
+                    ..good.clone()
+                },
+                now,
+            ),
+            401,
+        ),
+        (
+            "of an account of the same name, made anew",
+            sign(
+                TokenSpec {
+                    service_account: other_object("default", "another"),
+                    ..good.clone()
+                },
+                now,
+            ),
+            401,
+        ),
+        (
+            "of an account of another namespace",
+            sign(
+                TokenSpec {
+                    namespace: "kube-system".to_owned(),
+                    ..good.clone()
+                },
+                now,
+            ),
+            401,
+        ),
+        (
+            "of a pod of the same name, made anew",
+            sign(
+                TokenSpec {
+                    pod: Some(other_object("p", "another")),
+                    ..good.clone()
+                },
+                now,
+            ),
+            401,
+        ),
+        (
+            "of a pod that never was",
+            sign(
+                TokenSpec {
+                    pod: Some(other_object("q", "q")),
+                    ..good.clone()
+                },
+                now,
+            ),
+            401,
+        ),
+        (
+            "with another's claims",
+            format!("{head}.{other_claims}.{signature}"),
+            401,
+        ),
+        ("without a signature", format!("{head}.{claims}."), 401),
+        (
+            // {"alg":"none","typ":"JWT"}
+            "that says it needs none",
+            format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{claims}."),
+            401,
+        ),
+        ("of letters", "a.b.c".to_owned(), 401),
+        ("too long", format!("{token}{}", "A".repeat(20_000)), 401),
+    ];
+    const REVIEW: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    const TOKEN_REVIEW: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+    for (what, token, code) in &cases {
+        let bearer = server.with_token(Some(token)).await;
+        // A header that is too long is refused before anyone looks at it.
+        let (got, _, answer) = send(&bearer, Method::POST, REVIEW, &[], "{}").await;
+        let fits = got == *code || (*what == "too long" && (got == 431 || got == 400));
+        assert!(fits, "a token {what}: {got} {answer}");
+        // Whoever asks about it gets the same answer, and never the token back in an error.
+        let review = json!({"spec": {"token": token}});
+        let (_, reviewed) = call(&admin, Method::POST, TOKEN_REVIEW, &review).await;
+        let holds = reviewed["status"]["authenticated"] == true;
+        assert_eq!(holds, *code == 201, "a token {what}: {reviewed}");
+        let said = reviewed["status"]["error"].as_str().unwrap_or_default();
+        assert!(holds || !said.is_empty(), "a token {what}: {reviewed}");
+        assert!(!said.contains(token.as_str()), "{said}");
+    }
+    for header in ["Basic YTpi", "Bearer", "Bearer ", "bearer", "Token x", ""] {
+        let nobody = server.with_token(None).await;
+        let headers = [("authorization", header)];
+        let (code, _, answer) = send(&nobody, Method::POST, REVIEW, &headers, "{}").await;
+        assert_eq!(code, 401, "{header:?}: {answer}");
+    }
+    // A token ends with its pod.
+    let now = json!({"gracePeriodSeconds": 0});
+    let path = format!("{pods}/{}", pod.name);
+    assert_eq!(call(&admin, Method::DELETE, &path, &now).await.0, 200);
+    let bearer = server.with_token(Some(&token)).await;
+    assert_eq!(send(&bearer, Method::POST, REVIEW, &[], "{}").await.0, 401);
     server.stop().await;
 }
