@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use jiff::Timestamp;
 use minicloud_api::status::ApiStatus;
 use minicloud_api::user::{GROUP_AUTHENTICATED, GROUP_UNAUTHENTICATED, USER_ANONYMOUS, UserInfo};
@@ -53,20 +53,27 @@ impl Peer {
     }
 }
 
-/// The user behind a request; 401 for bad credentials, and for none where the path is not open to everyone.
+/// The user behind a request; 401 for bad credentials, and for none where the path is not open to everyone. A token that came as
+/// the name of a WebSocket protocol is taken out of the headers, which may be passed on.
 pub(crate) fn authenticate(
     api: &Api,
-    headers: &HeaderMap,
+    headers: &mut HeaderMap,
     peer: &Peer,
 ) -> Result<UserInfo, ApiStatus> {
     let refused = |error: &AuthnError| {
         tracing::debug!(%error, "credentials were refused");
         ApiStatus::unauthorized()
     };
-    let certificate = peer.verified.as_ref().map_err(refused)?.as_ref();
+    let browsers = take_protocol_token(headers);
     let authorization = match headers.get(AUTHORIZATION) {
-        None => None,
+        None => browsers.as_deref(),
         Some(value) => Some(value.to_str().map_err(|_| ApiStatus::unauthorized())?),
+    };
+    let certificate = match &peer.verified {
+        Ok(certificate) => certificate.as_ref(),
+        // A kubeconfig may have a token beside a certificate that has expired.
+        Err(_) if authorization.is_some() => None,
+        Err(error) => return Err(refused(error)),
     };
     let user = api
         .authenticator
@@ -78,6 +85,34 @@ pub(crate) fn authenticate(
         peer.known.store(true, Ordering::Relaxed);
         Ok(user)
     }
+}
+
+/// What stands before a token in the name of a WebSocket protocol: browsers can set no other header.
+const PROTOCOL_TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// Takes such names out of the headers; the first token as an `Authorization` header would have it.
+fn take_protocol_token(headers: &mut HeaderMap) -> Option<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let protocols = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    if !protocols.contains(PROTOCOL_TOKEN) {
+        return None;
+    }
+    let (tokens, others): (Vec<&str>, Vec<&str>) = protocols
+        .split(',')
+        .map(str::trim)
+        .partition(|name| name.starts_with(PROTOCOL_TOKEN));
+    let token = tokens
+        .first()
+        .and_then(|name| URL_SAFE_NO_PAD.decode(&name[PROTOCOL_TOKEN.len()..]).ok())
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .map(|token| format!("Bearer {token}"));
+    let others = others.join(", ");
+    match others.parse() {
+        Ok(value) if !others.is_empty() => headers.insert(SEC_WEBSOCKET_PROTOCOL, value),
+        _ => headers.remove(SEC_WEBSOCKET_PROTOCOL),
+    };
+    token
 }
 
 /// Applies `Impersonate-*` headers, each of which the real user must be allowed to use.

@@ -149,7 +149,7 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, ApiSt
                 } else {
                     Verb::List
                 }
-            } else if watch_path || (query.flag("watch") && rest.len() == 2) {
+            } else if watch_path {
                 Verb::Watch
             } else {
                 Verb::Get
@@ -224,6 +224,16 @@ mod tests {
             Method::GET,
             "/api/v1/watch/pods",
             "watch g= v=v1 ns= r=pods n= s=",
+        );
+        check(
+            Method::GET,
+            "/api/v1/namespaces/a/pods/p?watch=1",
+            "get g= v=v1 ns=a r=pods n=p s=",
+        );
+        check(
+            Method::GET,
+            "/api/v1/watch/namespaces/a/pods/p",
+            "watch g= v=v1 ns=a r=pods n=p s=",
         );
         check(
             Method::GET,

@@ -10,12 +10,22 @@ use percent_encoding::percent_decode_str;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);
 
-/// More parameters than any client sends; what is beyond is not looked at.
-const PARAMETERS_MAX: usize = 256;
+/// The most parameters: more than the longest command that fits into a path.
+const PARAMETERS_MAX: usize = 8192;
 
 impl Query {
-    /// Parses `a=1&b=2`. Bytes that are not UTF-8 become U+FFFD, which no known parameter accepts.
-    pub fn parse(query: &str) -> Self {
+    /// Parses `a=1&b=2`. Bytes that are not UTF-8 become U+FFFD, which no known parameter accepts. Too many parameters are
+    /// refused, as a command that is cut short is another command.
+    pub fn read(query: &str) -> Result<Self, ApiStatus> {
+        if query.bytes().filter(|b| *b == b'&').count() >= PARAMETERS_MAX {
+            return Err(ApiStatus::bad_request(format!(
+                "the request has more than {PARAMETERS_MAX} query parameters"
+            )));
+        }
+        Ok(Self::parse(query))
+    }
+
+    pub(crate) fn parse(query: &str) -> Self {
         let decode = |s: &str| {
             percent_decode_str(&s.replace('+', " "))
                 .decode_utf8_lossy()
@@ -25,7 +35,6 @@ impl Query {
             query
                 .split('&')
                 .filter(|p| !p.is_empty())
-                .take(PARAMETERS_MAX)
                 .map(|p| {
                     let (key, value) = p.split_once('=').unwrap_or((p, ""));
                     (decode(key), decode(value))
@@ -155,18 +164,31 @@ impl ListOptions {
         let mut errors = Vec::new();
         let path = Path::new("resourceVersionMatch");
         if watch {
-            match (self.send_initial_events, self.version_match) {
-                (None, Some(_)) => errors.push(FieldError::forbidden(
-                    path,
+            let matching = self.version_match;
+            if self.send_initial_events.is_some() && matching != Some(VersionMatch::NotOlderThan) {
+                errors.push(FieldError::forbidden(
+                    path.clone(),
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                ));
+            }
+            if matching.is_some() && self.send_initial_events.is_none() {
+                errors.push(FieldError::forbidden(
+                    path.clone(),
                     "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                )),
-                (Some(_), matching) if matching != Some(VersionMatch::NotOlderThan) => {
-                    errors.push(FieldError::forbidden(
-                        path,
-                        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                    ));
-                }
-                _ => {}
+                ));
+            }
+            if matching == Some(VersionMatch::Exact) {
+                errors.push(FieldError::not_supported(
+                    path.clone(),
+                    "Exact",
+                    &["NotOlderThan"],
+                ));
+            }
+            if matching.is_some() && !self.continue_token.is_empty() {
+                errors.push(FieldError::forbidden(
+                    path,
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
             }
             return errors;
         }
@@ -192,7 +214,7 @@ impl ListOptions {
             if self.version_match == Some(VersionMatch::Exact) && self.resource_version == "0" {
                 errors.push(FieldError::forbidden(
                     path,
-                    "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
                 ));
             }
         }

@@ -97,7 +97,7 @@ impl Authenticator {
         peer(leaf).map(Some)
     }
 
-    /// The user behind a request: the certificate if there is one, else the bearer token, else `system:anonymous`.
+    /// The user behind a request: the certificate if there is one that is valid, else the bearer token, else `system:anonymous`.
     /// `authorization` is the header's value.
     pub fn authenticate(
         &self,
@@ -105,14 +105,17 @@ impl Authenticator {
         authorization: Option<&str>,
         now: Timestamp,
     ) -> Result<UserInfo, AuthnError> {
-        if let Some(peer) = peer {
-            let at = now.as_second();
-            if at < peer.not_before || at > peer.not_after {
+        let at = now.as_second();
+        match peer {
+            Some(peer) if (peer.not_before..=peer.not_after).contains(&at) => {
+                return Ok(peer.user.clone());
+            }
+            Some(_) if authorization.is_none() => {
                 return Err(AuthnError::Certificate(
                     "it is not valid at this time; check the clocks".to_owned(),
                 ));
             }
-            return Ok(peer.user.clone());
+            _ => {}
         }
         let Some(header) = authorization else {
             return Ok(UserInfo::anonymous());

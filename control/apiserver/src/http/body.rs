@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use minicloud_api::status::ApiStatus;
+use serde_json::Value;
 
 use super::limits::Place;
 
@@ -36,10 +37,43 @@ pub enum Body {
 /// How much of a whole body is handed to the connection at once, which then holds it until the client takes it.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// The largest answer that is indented: it is parsed for that, which takes several times its size.
+const INDENTED_BYTES_MAX: usize = 4 << 20;
+
+fn indent(json: Bytes) -> Bytes {
+    match serde_json::from_slice::<Value>(&json).and_then(|v| serde_json::to_vec_pretty(&v)) {
+        Ok(mut pretty) => {
+            pretty.push(b'\n');
+            pretty.into()
+        }
+        Err(_) => json,
+    }
+}
+
 impl Body {
     /// No body.
     pub fn empty() -> Self {
         Self::Full(None)
+    }
+
+    /// This body with its JSON indented, unless it is large or comes over time.
+    pub fn indented(self) -> Self {
+        match self {
+            Self::Full(Some(bytes)) => indent(bytes).into(),
+            Self::Pieces(mut pieces) => {
+                let mut whole = BytesMut::new();
+                for piece in pieces.by_ref() {
+                    whole.extend_from_slice(&piece);
+                    if whole.len() > INDENTED_BYTES_MAX {
+                        let begun = std::iter::once(whole.freeze());
+                        return Self::Pieces(Box::new(begun.chain(pieces)));
+                    }
+                }
+                indent(whole.freeze()).into()
+            }
+            Self::Watched(inner, sending) => Self::Watched(Box::new(inner.indented()), sending),
+            other => other,
+        }
     }
 
     /// This body, noted among those that the client of a connection is to take; `place` is kept until it has. A small one is

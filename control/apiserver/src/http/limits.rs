@@ -51,7 +51,7 @@ impl Default for Limits {
             long_running: 4_096,
             users_share: 2,
             body_bytes: 3 << 20,
-            header_bytes: 64 << 10,
+            header_bytes: 128 << 10,
             request_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(15),
             stranger_timeout: Duration::from_secs(60),

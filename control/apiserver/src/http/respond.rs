@@ -1,8 +1,8 @@
 //! Answers: JSON, text and `Status` objects with the headers that Kubernetes sends.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use minicloud_api::status::ApiStatus;
 use serde_json::Value;
 
@@ -33,6 +33,13 @@ pub fn text(code: u16, body: impl Into<Bytes>) -> Answer {
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
+    answer
+}
+
+/// 204: there is nothing to say.
+pub fn no_content() -> Answer {
+    let mut answer = text(204, Bytes::new());
+    answer.headers_mut().remove(CONTENT_TYPE);
     answer
 }
 
@@ -80,13 +87,31 @@ pub fn warning(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()).ok()
 }
 
-/// Indents a JSON answer when the client asked for it with `pretty`.
-pub fn indent(body: &[u8]) -> Bytes {
-    match serde_json::from_slice::<Value>(body).and_then(|v| serde_json::to_vec_pretty(&v)) {
-        Ok(mut pretty) => {
-            pretty.push(b'\n');
-            pretty.into()
-        }
-        Err(_) => Bytes::copy_from_slice(body),
+/// Whether JSON is to be indented: as the parameter `pretty` says, else when the one who asks is a person with a terminal or a
+/// browser (`isPrettyPrint` of Kubernetes).
+pub fn wants_indented(query: &str, headers: &HeaderMap) -> bool {
+    let asked = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("pretty="))
+        .filter(|value| !value.is_empty());
+    if let Some(value) = asked {
+        return matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    }
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    ["curl", "Wget", "Mozilla/5.0"]
+        .iter()
+        .any(|prefix| agent.starts_with(prefix))
+}
+
+/// Indents an answer that is JSON.
+pub fn indent(answer: Answer) -> Answer {
+    let json = HeaderValue::from_static("application/json");
+    if answer.headers().get(CONTENT_TYPE) == Some(&json) {
+        answer.map(Body::indented)
+    } else {
+        answer
     }
 }

@@ -49,8 +49,8 @@ impl Call {
 
 static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// The longest path and query.
-const URI_BYTES_MAX: usize = 16 << 10;
+/// The longest path and query: with room for a script that `kubectl exec` passes as an argument. The HTTP library takes no more.
+const URI_BYTES_MAX: usize = (64 << 10) - 2;
 
 /// Answers one request.
 pub async fn serve(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
@@ -65,6 +65,8 @@ pub async fn serve(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -
                 .unwrap_or(HeaderValue::from_static("none"))
         });
     let head_only = request.method() == Method::HEAD;
+    let indented =
+        respond::wants_indented(request.uri().query().unwrap_or_default(), request.headers());
     let mut seen = Seen::default();
     let mut answer = match AssertUnwindSafe(handle(&api, &peer, request, &mut seen))
         .catch_unwind()
@@ -84,6 +86,9 @@ pub async fn serve(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -
         }
     };
     answer.headers_mut().insert(AUDIT_ID.clone(), id);
+    if indented {
+        answer = respond::indent(answer);
+    }
     if head_only {
         *answer.body_mut() = Body::empty();
     }
@@ -112,7 +117,7 @@ async fn handle(
     request: Request<Incoming>,
     seen: &mut Seen,
 ) -> Result<Answer, ApiStatus> {
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     let path = parts.uri.path();
     let query_text = parts.uri.query().unwrap_or_default();
     if path.len() + query_text.len() > URI_BYTES_MAX {
@@ -124,7 +129,7 @@ async fn handle(
     }
     seen.verb = method_word(&parts.method);
     path.clone_into(&mut seen.path);
-    let query = Query::parse(query_text);
+    let query = Query::read(query_text)?;
     let target = path::parse(&parts.method, path, &query)?;
     if let Target::Other(path) = &target
         && let Some(answer) = crate::health::open(api, path, &parts.method, &query)
@@ -150,7 +155,7 @@ async fn handle(
         }
     }
     let mut permit = api.in_flight.enter(lane)?;
-    let user = authn::authenticate(api, &parts.headers, peer)?;
+    let user = authn::authenticate(api, &mut parts.headers, peer)?;
     api.in_flight.count(&mut permit, lane, &user.username)?;
     let user = authn::impersonate(api, &parts.headers, user)?;
     authorize(api, &user, &target, &parts, &query)?;
@@ -207,30 +212,26 @@ async fn resource(
     }: Watched<'_>,
 ) -> Result<Answer, ApiStatus> {
     if lane == Lane::Long {
-        let answer = dispatch::resource(api, &mut call, &wanted, body, Some(permit)).await?;
+        let mut answer = dispatch::resource(api, &mut call, &wanted, body, Some(permit)).await?;
+        warn(&mut answer, &call);
         // The user of a log or a terminal may rest; a watcher that does must watch anew.
         return Ok(match wanted.verb {
             Verb::Watch => answer.map(|body| body.watched(sends, None)),
             _ => answer,
         });
     }
-    let pretty = call.query.flag("pretty");
     let limit = api.config.limits.request_timeout;
     let work = {
         let api = Arc::clone(api);
         async move {
             let result = dispatch::resource(&api, &mut call, &wanted, body, None).await;
             let mut answer = result.unwrap_or_else(|refusal| respond::status(&refusal));
-            for text in &call.warnings {
-                if let Some(value) = respond::warning(text) {
-                    answer.headers_mut().append(http::header::WARNING, value);
-                }
-            }
+            warn(&mut answer, &call);
             answer
         }
     };
     let late = |_| ApiStatus::timeout("request did not complete within the allotted timeout");
-    let mut answer = if lane == Lane::Write {
+    let answer = if lane == Lane::Write {
         let task = tokio::spawn(work);
         match tokio::time::timeout(limit, task).await.map_err(late)? {
             Ok(answer) => answer,
@@ -244,11 +245,17 @@ async fn resource(
     } else {
         tokio::time::timeout(limit, work).await.map_err(late)?
     };
-    if pretty && let Body::Full(Some(bytes)) = answer.body_mut() {
-        let indented = respond::indent(bytes);
-        *answer.body_mut() = indented.into();
-    }
     Ok(answer.map(|body| body.watched(sends, Some(permit))))
+}
+
+fn warn(answer: &mut Answer, call: &Call) {
+    for value in call
+        .warnings
+        .iter()
+        .filter_map(|text| respond::warning(text))
+    {
+        answer.headers_mut().append(http::header::WARNING, value);
+    }
 }
 
 fn lane(target: &Target) -> Lane {

@@ -94,6 +94,7 @@ fn subject(review: &Value) -> Result<UserInfo, ApiStatus> {
     if text("user").is_empty() && groups.is_empty() {
         return Err(invalid(
             review,
+            "user",
             "at least one of user or group must be specified",
         ));
     }
@@ -108,13 +109,13 @@ fn subject(review: &Value) -> Result<UserInfo, ApiStatus> {
     Ok(user)
 }
 
-fn invalid(review: &Value, why: &str) -> ApiStatus {
+fn invalid(review: &Value, field: &str, why: &str) -> ApiStatus {
     use minicloud_api::field::{FieldError, Path};
     let kind = review
         .get("kind")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let error = FieldError::invalid(Path::new("spec"), "", why);
+    let error = FieldError::invalid(Path::new("spec").child(field), "", why);
     ApiStatus::invalid("authorization.k8s.io", kind, "", &vec![error].into())
 }
 
@@ -133,9 +134,24 @@ fn access(
     let (of, is_resource) = match (resource, path) {
         (Some(resource), None) => (resource, true),
         (None, Some(path)) if local.is_none() => (path, false),
-        _ => {
+        (Some(_), Some(_)) => {
             return Err(invalid(
                 review,
+                "nonResourceAttributes",
+                "cannot be specified in combination with resourceAttributes",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(invalid(
+                review,
+                "nonResourceAttributes",
+                "disallowed on this kind of request",
+            ));
+        }
+        (None, None) => {
+            return Err(invalid(
+                review,
+                "resourceAttributes",
                 "exactly one of nonResourceAttributes or resourceAttributes must be specified",
             ));
         }
@@ -146,7 +162,8 @@ fn access(
     {
         return Err(invalid(
             review,
-            "spec.resourceAttributes.namespace must match metadata.namespace",
+            "resourceAttributes.namespace",
+            "must match metadata.namespace",
         ));
     }
     let attributes = if is_resource {

@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use crate::api::Api;
 use crate::http::body::{Body, BodyError};
 use crate::http::limits::Place;
-use crate::http::respond::Answer;
+use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
 use crate::path::ResourceRequest;
 use crate::registry::Resource;
@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     // A WebSocket begins with GET, but what it does is what POST does.
-    if wanted.subresource != "log" && call.parts.method == Method::GET {
+    if wanted.subresource != "log" && call.parts.method != Method::POST {
         api.authorizer.require(
             &Attributes::resource(&call.user, "create", "", "pods")
                 .subresource(&wanted.subresource)
@@ -55,6 +55,10 @@ pub(crate) async fn serve(
         .pointer("/spec/nodeName")
         .and_then(Value::as_str)
         .unwrap_or_default();
+    if node_name.is_empty() && wanted.subresource == "log" {
+        // Nothing has been said yet.
+        return Ok(respond::no_content());
+    }
     if node_name.is_empty() {
         return Err(ApiStatus::bad_request(format!(
             "pod {} does not have a host assigned",

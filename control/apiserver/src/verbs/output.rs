@@ -78,7 +78,10 @@ pub(crate) fn partial(metadata: Value) -> Value {
 pub(crate) fn table_options(query: &Query, headers: bool) -> Result<table::Options, ApiStatus> {
     let include = query.get("includeObject").unwrap_or_default();
     let include = table::IncludeObject::from_query(include).ok_or_else(|| {
-        ApiStatus::bad_request(format!("unrecognized includeObject value: {include:?}"))
+        ApiStatus::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be 'Metadata', \
+             'Object', 'None', or empty"
+        ))
     })?;
     Ok(table::Options {
         include,

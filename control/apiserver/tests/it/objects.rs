@@ -406,3 +406,36 @@ async fn some_kinds_are_made_by_put() {
     assert_eq!(call(&admin, Method::PUT, &map_path, &map("x")).await.0, 404);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_get_indented_answers() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    assert_eq!(call(&c, Method::POST, MAPS, &map("one")).await.0, 201);
+    let curl = [("user-agent", "curl/8")];
+    for path in [
+        "/version",
+        "/api",
+        "/api/v1",
+        MAPS,
+        &format!("{MAPS}/one"),
+        &format!("{MAPS}/none"),
+    ] {
+        for (query, headers, indented) in [
+            ("", &[][..], false),
+            ("?pretty=true", &[], true),
+            ("?pretty=false", &curl, false),
+            ("", &curl, true),
+        ] {
+            let (_, _, body) = send(&c, Method::GET, &format!("{path}{query}"), headers, "").await;
+            assert_eq!(
+                body.contains("{\n  \""),
+                indented,
+                "{path}{query} {headers:?}: {body:.200}"
+            );
+            let parsed: Result<Value, _> = serde_json::from_str(&body);
+            assert!(parsed.is_ok(), "{body:.200}");
+        }
+    }
+    server.stop().await;
+}

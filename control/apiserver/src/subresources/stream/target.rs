@@ -58,7 +58,7 @@ pub(super) fn of(
             ] {
                 copy(field, field);
             }
-            log_options(query)?;
+            log_options(name, query)?;
             format!(
                 "/containerLogs/{namespace}/{name}/{}",
                 container(pod, query)?
@@ -90,21 +90,17 @@ pub(super) fn of(
     })
 }
 
-fn log_options(query: &Query) -> Result<(), ApiStatus> {
+fn log_options(pod: &str, query: &Query) -> Result<(), ApiStatus> {
     use minicloud_api::field::{FieldError, Path};
     let mut errors = Vec::new();
     for (field, least) in [("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1)] {
-        if query.integer(field)?.is_some_and(|v| v < least) {
+        if let Some(given) = query.integer(field)?.filter(|v| *v < least) {
             let why = if least == 0 {
                 "must be greater than or equal to 0"
             } else {
                 "must be greater than 0"
             };
-            errors.push(FieldError::invalid(
-                Path::new(field),
-                query.get(field).unwrap_or_default(),
-                why,
-            ));
+            errors.push(FieldError::invalid(Path::new(field), given, why));
         }
     }
     if query.non_empty("sinceSeconds").is_some() && query.non_empty("sinceTime").is_some() {
@@ -116,11 +112,11 @@ fn log_options(query: &Query) -> Result<(), ApiStatus> {
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(ApiStatus::invalid("", "PodLogOptions", "", &errors.into()))
+        Err(ApiStatus::invalid("", "PodLogOptions", pod, &errors.into()))
     }
 }
 
-/// The container that is meant: the one named, the default one, or the only one.
+/// The container that is meant: the one named, or the only one. That an annotation names one is for clients to see.
 fn container(pod: &Value, query: &Query) -> Result<String, ApiStatus> {
     let names = |list: &str| -> Vec<String> {
         let containers = pod
@@ -147,15 +143,12 @@ fn container(pod: &Value, query: &Query) -> Result<String, ApiStatus> {
             )))
         };
     }
-    let default = meta::annotation(pod, "kubectl.kubernetes.io/default-container")
-        .filter(|c| main.iter().any(|m| m == c));
-    match (default, main.as_slice()) {
-        (Some(default), _) => Ok(default.to_owned()),
-        (None, [only]) => Ok(only.clone()),
-        (None, []) => Err(ApiStatus::bad_request(format!(
-            "pod {name} has no containers"
+    match main.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(ApiStatus::bad_request(format!(
+            "a container name must be specified for pod {name}"
         ))),
-        (None, many) => {
+        many => {
             let mut text = format!(
                 "a container name must be specified for pod {name}, choose one of: [{}]",
                 many.join(" ")
