@@ -43,20 +43,32 @@ pub(crate) async fn create<'a>(
     namespace: &str,
     value: &mut Value,
 ) -> Result<Held<'a>, ApiStatus> {
-    namespaces::check_create(api, resource, namespace, meta::name(value))?;
+    namespaces::check_create(api, resource, namespace, shown_name(value))?;
     let held = hold(api, resource).await;
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => namespaces::complete(value),
         ("", "pods") => {
-            service_account::complete(api, namespace, value)?;
+            service_account::complete(api, namespace, value).await?;
             pods::complete(value)?;
         }
-        ("", "persistentvolumeclaims") => storage_class::complete(api, value).await?,
+        ("", "persistentvolumeclaims") => {
+            storage_class::complete(api, value).await?;
+            meta::add_finalizer(value, "kubernetes.io/pvc-protection");
+        }
+        ("", "persistentvolumes") => meta::add_finalizer(value, "kubernetes.io/pv-protection"),
         ("", "services") => api.services.allocate(namespace, value, None)?,
         _ => {}
     }
     let _ = user;
     Ok(held)
+}
+
+/// The name of a new object, or what it is to be made from.
+fn shown_name(value: &Value) -> &str {
+    match meta::name(value) {
+        "" => meta::text(value, "generateName"),
+        name => name,
+    }
 }
 
 /// The last touch on a new object, after its strategy has prepared it.
@@ -141,6 +153,9 @@ pub(crate) fn validate_update(
     part: Part,
 ) -> Result<(), ApiStatus> {
     escalate(api, user, resource, namespace, new, Some(old))?;
+    if resource.is("", "persistentvolumeclaims") && part == Part::Main {
+        storage_class::check_growth(api, new, old)?;
+    }
     restrict(
         api,
         user,

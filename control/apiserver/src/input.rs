@@ -64,8 +64,7 @@ pub(crate) fn read(
     }
 }
 
-/// As [`read`], with repeated JSON fields found out as well, which costs a second pass: for writes whose `fieldValidation` is
-/// strict.
+/// As [`read`], with repeated JSON fields found out as well, which costs a second pass, unless `fieldValidation` does not care.
 pub(crate) fn read_for(
     headers: &HeaderMap,
     body: &[u8],
@@ -74,7 +73,7 @@ pub(crate) fn read_for(
     validation: FieldValidation,
 ) -> Result<Input, ApiStatus> {
     let mut input = read(headers, body, kind, custom)?;
-    if validation == FieldValidation::Strict
+    if validation != FieldValidation::Ignore
         && negotiate::media_type(headers) != protobuf::MEDIA_TYPE
     {
         input.oddities.extend(

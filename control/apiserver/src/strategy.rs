@@ -85,17 +85,12 @@ pub(crate) fn decode(
         Rules::Custom(custom) => {
             check_custom_metadata(resource, &value)?;
             let unknown = custom.version.schema.prune(&mut value);
-            (
-                value,
-                unknown
-                    .into_iter()
-                    .map(|path| format!("unknown field {path:?}"))
-                    .collect(),
-            )
+            (value, unknown.iter().map(unknown_field).collect())
         }
         Rules::Definition => {
             check_custom_metadata(resource, &value)?;
-            (value, Vec::new())
+            let unknown = crd::prune(&mut value);
+            (value, unknown.iter().map(unknown_field).collect())
         }
         Rules::Virtual => (value, Vec::new()),
     };
@@ -103,6 +98,36 @@ pub(crate) fn decode(
     meta::metadata_mut(&mut value).remove("managedFields");
     meta::metadata_mut(&mut value).remove("selfLink");
     Ok((value, unknown))
+}
+
+fn unknown_field(path: &String) -> String {
+    format!("unknown field {path:?}")
+}
+
+/// Drops repeated owner references; the warning that this deserves.
+pub(crate) fn drop_repeated_owners(value: &mut Value) -> Option<String> {
+    let owners = value
+        .pointer_mut("/metadata/ownerReferences")
+        .and_then(Value::as_array_mut)?;
+    let mut seen: Vec<Value> = Vec::new();
+    let mut repeated: Vec<String> = Vec::new();
+    owners.retain(|owner| {
+        let again = seen.contains(owner);
+        if again {
+            let uid = owner.get("uid").and_then(Value::as_str);
+            repeated.push(uid.unwrap_or_default().to_owned());
+        } else {
+            seen.push(owner.clone());
+        }
+        !again
+    });
+    (!repeated.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject \
+             such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            repeated.join(", ")
+        )
+    })
 }
 
 /// What `fieldValidation` makes of unknown fields: an error, warnings, or nothing.

@@ -1,7 +1,11 @@
 //! The three patch formats of the Kubernetes API besides apply. All work on whole objects and return a new one or an
 //! error that says what the client did wrong; the object may be invalid afterwards: decode and validate it again.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
+
+use crate::schema::Struct;
 
 mod json;
 mod lists;
@@ -59,6 +63,9 @@ pub fn strategic_merge_patch(
     version: &str,
     kind: &str,
 ) -> Result<Value, PatchError> {
+    if (group, kind) == ("apiextensions.k8s.io", "CustomResourceDefinition") {
+        return strategic::apply(original, object(patch)?, &DEFINITION);
+    }
     let Some(rules) = crate::rules(group, version, kind) else {
         let kind = format!("{group}/{version}, Kind={kind}");
         return Err(PatchError::Unprocessable(format!(
@@ -67,6 +74,14 @@ pub fn strategic_merge_patch(
     };
     strategic::apply(original, object(patch)?, rules.shape())
 }
+
+/// What a strategic patch needs to know of definitions: none of their lists merges but those of the metadata.
+static DEFINITION: LazyLock<Struct> = LazyLock::new(|| {
+    let metadata =
+        crate::rules("", "v1", "ConfigMap").and_then(|rules| rules.shape().field("metadata"));
+    let fields = metadata.map(|ty| ("metadata", ty.clone())).into_iter();
+    Struct::new("CustomResourceDefinition", fields.collect())
+});
 
 fn object(patch: &Value) -> Result<&serde_json::Map<String, Value>, PatchError> {
     patch.as_object().ok_or_else(|| {

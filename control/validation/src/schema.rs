@@ -56,6 +56,14 @@ pub struct Struct {
 }
 
 impl Struct {
+    /// A structure of these fields, sorted by name.
+    pub(crate) fn new(name: &'static str, fields: Vec<(&'static str, Ty)>) -> Self {
+        Self {
+            name,
+            fields: OnceLock::from(fields),
+        }
+    }
+
     /// The type of a field, if there is such a field.
     pub fn field(&self, name: &str) -> Option<&Ty> {
         self.entry(name).map(|(_, ty)| ty)

@@ -1,5 +1,7 @@
 //! The service account of a pod: which one, its token as a volume in every container, its image pull secrets.
 
+use std::time::Duration;
+
 use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
 use serde_json::{Map, Value, json};
@@ -14,11 +16,11 @@ const VOLUME_PREFIX: &str = "kube-api-access-";
 const TOKEN_SECONDS: i64 = 3607;
 
 /// Completes a new pod.
-pub(crate) fn complete(api: &Api, namespace: &str, pod: &mut Value) -> Result<(), ApiStatus> {
+pub(crate) async fn complete(api: &Api, namespace: &str, pod: &mut Value) -> Result<(), ApiStatus> {
     if meta::annotation(pod, "kubernetes.io/config.mirror").is_some() {
         return Ok(());
     }
-    let name = meta::name(pod).to_owned();
+    let name = super::shown_name(pod).to_owned();
     let spec = meta::child_mut(meta::root_mut(pod), "spec");
     let text = |spec: &Map<String, Value>, field: &str| {
         spec.get(field)
@@ -33,7 +35,7 @@ pub(crate) fn complete(api: &Api, namespace: &str, pod: &mut Value) -> Result<()
     if account_name.is_empty() {
         account_name = "default".to_owned();
     }
-    let Some(account) = api.find("", "serviceaccounts", namespace, &account_name) else {
+    let Some(account) = find(api, namespace, &account_name).await else {
         let why = format!(
             "error looking up service account {namespace}/{account_name}: serviceaccount {account_name:?} not found"
         );
@@ -43,6 +45,26 @@ pub(crate) fn complete(api: &Api, namespace: &str, pod: &mut Value) -> Result<()
     spec.insert("serviceAccount".into(), account_name.into());
     apply(spec, &account, &format!("{VOLUME_PREFIX}{}", suffix()));
     Ok(())
+}
+
+/// How long the account that every namespace gets is waited for: a pod may be made right after its namespace.
+const DEFAULT_ATTEMPTS: u32 = 20;
+const DEFAULT_PAUSE: Duration = Duration::from_millis(50);
+
+async fn find(api: &Api, namespace: &str, name: &str) -> Option<Value> {
+    let look = || api.find("", "serviceaccounts", namespace, name);
+    let attempts = if name == "default" {
+        DEFAULT_ATTEMPTS
+    } else {
+        0
+    };
+    for _ in 0..attempts {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        tokio::time::sleep(DEFAULT_PAUSE).await;
+    }
+    look()
 }
 
 /// Adds what `account` brings to a pod's specification.

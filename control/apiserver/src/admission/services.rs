@@ -60,6 +60,12 @@ impl Services {
         {
             taken.addresses.insert(address, owner.clone());
         }
+        let spec = service.get("spec").unwrap_or(&Value::Null);
+        if let Some(number) = port_in(spec, "healthCheckNodePort") {
+            taken
+                .ports
+                .insert(("TCP".to_owned(), number), owner.clone());
+        }
         for port in service
             .pointer("/spec/ports")
             .and_then(Value::as_array)
@@ -102,6 +108,7 @@ impl Services {
             self.address(spec, old, &owner, &mut errors);
         }
         self.node_ports(spec, &kind, old, &owner, &mut errors);
+        self.health_check_port(spec, &kind, old, &owner, &mut errors);
         if errors.is_empty() {
             Ok(())
         } else {
@@ -175,6 +182,9 @@ impl Services {
                 }
             }
         }
+        if !(wanted == "None" && spec.get("selector").is_none_or(is_empty)) {
+            single_stack(spec, errors);
+        }
         spec.insert("clusterIP".into(), wanted.clone().into());
         spec.insert("clusterIPs".into(), json!([wanted]));
         spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
@@ -224,19 +234,20 @@ impl Services {
         let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) else {
             return;
         };
+        let named: Vec<u16> = ports.iter().filter_map(node_port).collect();
         let mut mine: Vec<(String, u16)> = Vec::new();
         let explicit = matches!(kind, "NodePort" | "LoadBalancer");
         for (i, port) in ports.iter_mut().enumerate() {
-            let same = before
-                .iter()
-                .find(|b| b.get("port") == port.get("port") && protocol(b) == protocol(port));
+            // By its name: whatever else of the port has changed, its clients know the node port.
+            let same = before.iter().find(|b| port_name(b) == port_name(port));
             let inherited = same.and_then(|b| node_port(b));
             let Some(given) = node_port(port) else {
                 if !wants {
                     continue;
                 }
                 let chosen = inherited
-                    .filter(|p| !mine.contains(&(protocol(port), *p)))
+                    .filter(|p| !named.contains(p) && !mine.iter().any(|(_, m)| m == p))
+                    .filter(|p| self.is_free(&protocol(port), *p, owner))
                     .or_else(|| self.free_port(&protocol(port), &mine));
                 match chosen {
                     Some(number) => {
@@ -274,7 +285,7 @@ impl Services {
                 errors.push(FieldError::invalid(path, given, why));
             } else if mine.contains(&key) {
                 errors.push(FieldError::duplicate(path, given));
-            } else if self.taken().ports.get(&key).is_some_and(|by| by != owner) {
+            } else if !self.is_free(&key.0, given, owner) {
                 errors.push(FieldError::invalid(
                     path,
                     given,
@@ -283,6 +294,53 @@ impl Services {
             }
             mine.push(key);
         }
+    }
+
+    /// The port by which a load balancer asks whether this node has endpoints of a Service that does not go to others.
+    fn health_check_port(
+        &self,
+        spec: &mut Map<String, Value>,
+        kind: &str,
+        old: Option<&Value>,
+        owner: &str,
+        errors: &mut ErrorList,
+    ) {
+        const FIELD: &str = "healthCheckNodePort";
+        let local = spec.get("externalTrafficPolicy").and_then(Value::as_str) == Some("Local");
+        if kind != "LoadBalancer" || !local {
+            return;
+        }
+        let before = old
+            .and_then(|o| o.get("spec"))
+            .and_then(|s| port_in(s, FIELD));
+        let given = spec.get(FIELD).and_then(Value::as_u64).filter(|p| *p > 0);
+        let path = Path::new("spec").child(FIELD);
+        match given.map(u16::try_from) {
+            Some(Ok(given)) if Some(given) == before => {}
+            Some(Ok(given)) if !self.is_free("TCP", given, owner) => errors.push(
+                FieldError::invalid(path, given, "provided port is already allocated"),
+            ),
+            // Validation says what is wrong with a number that is no port.
+            Some(_) => {}
+            None => match before.or_else(|| self.free_port("TCP", &ports_of(spec))) {
+                Some(port) => {
+                    spec.insert(FIELD.into(), port.into());
+                }
+                None => errors.push(FieldError::internal(
+                    path,
+                    "failed to allocate a nodePort: range is full",
+                )),
+            },
+        }
+    }
+
+    /// Whether `owner` may have a node port.
+    fn is_free(&self, protocol: &str, port: u16, owner: &str) -> bool {
+        let taken = self.taken();
+        taken
+            .ports
+            .get(&(protocol.to_owned(), port))
+            .is_none_or(|by| by == owner)
     }
 
     fn free_port(&self, protocol: &str, mine: &[(String, u16)]) -> Option<u16> {
@@ -301,6 +359,31 @@ impl Services {
     }
 }
 
+/// What asks for more than the one family of addresses that there is.
+fn single_stack(spec: &Map<String, Value>, errors: &mut ErrorList) {
+    if let Some(policy @ "RequireDualStack") = spec.get("ipFamilyPolicy").and_then(Value::as_str) {
+        errors.push(FieldError::invalid(
+            Path::new("spec").child("ipFamilyPolicy"),
+            policy,
+            "this cluster is not configured for dual-stack services",
+        ));
+    }
+    let families = spec.get("ipFamilies").and_then(Value::as_array);
+    for (i, family) in families.into_iter().flatten().enumerate() {
+        if family == "IPv6" {
+            errors.push(FieldError::invalid(
+                Path::new("spec").child("ipFamilies").index(i),
+                "IPv6",
+                "not configured on this cluster",
+            ));
+        }
+    }
+}
+
+fn is_empty(selector: &Value) -> bool {
+    selector.as_object().is_none_or(Map::is_empty)
+}
+
 fn random() -> u32 {
     let bytes = uuid::Uuid::new_v4().into_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -313,8 +396,27 @@ fn protocol(port: &Value) -> String {
         .to_owned()
 }
 
+fn port_name(port: &Value) -> &str {
+    port.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
 fn node_port(port: &Value) -> Option<u16> {
-    port.get("nodePort")
+    port_in(port, "nodePort")
+}
+
+/// The node ports that a Service's ports have.
+fn ports_of(spec: &Map<String, Value>) -> Vec<(String, u16)> {
+    let ports = spec.get("ports").and_then(Value::as_array);
+    ports
+        .into_iter()
+        .flatten()
+        .filter_map(|port| Some((protocol(port), node_port(port)?)))
+        .collect()
+}
+
+fn port_in(value: &Value, field: &str) -> Option<u16> {
+    value
+        .get(field)
         .and_then(Value::as_u64)
         .filter(|p| *p > 0)
         .and_then(|p| u16::try_from(p).ok())

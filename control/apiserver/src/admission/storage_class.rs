@@ -1,6 +1,7 @@
-//! The default StorageClass of claims that name none.
+//! What StorageClasses mean for claims: which one is the default, and whether a claim may grow.
 
 use minicloud_api::meta;
+use minicloud_api::quantity::Quantity;
 use minicloud_api::status::ApiStatus;
 use serde_json::Value;
 
@@ -43,4 +44,36 @@ pub(crate) async fn complete(api: &Api, claim: &mut Value) -> Result<(), ApiStat
             .insert("storageClassName".into(), name.into());
     }
     Ok(())
+}
+
+/// Refuses the growth of a claim whose class does not promise it: nothing would make its volume larger, and whoever waits for that
+/// would wait for ever.
+pub(crate) fn check_growth(api: &Api, new: &Value, old: &Value) -> Result<(), ApiStatus> {
+    let size = |claim: &Value| {
+        claim
+            .pointer("/spec/resources/requests/storage")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse::<Quantity>().ok())
+    };
+    let grows = match (size(new), size(old)) {
+        (Some(new), Some(old)) => new > old,
+        _ => false,
+    };
+    if !grows {
+        return Ok(());
+    }
+    let expandable = old
+        .pointer("/spec/storageClassName")
+        .and_then(Value::as_str)
+        .and_then(|name| api.find("storage.k8s.io", "storageclasses", "", name))
+        .is_some_and(|class| class.get("allowVolumeExpansion") == Some(&Value::Bool(true)));
+    if expandable {
+        return Ok(());
+    }
+    Err(ApiStatus::forbidden(
+        "",
+        "persistentvolumeclaims",
+        meta::name(old),
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+    ))
 }

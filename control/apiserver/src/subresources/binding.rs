@@ -32,6 +32,12 @@ pub(crate) async fn create(
             "the object provided is unrecognized (must be of type Binding)",
         ));
     }
+    let named = meta::name(&binding);
+    if !named.is_empty() && named != wanted.name {
+        return Err(ApiStatus::bad_request(
+            "name in URL does not match name in Binding object",
+        ));
+    }
     let wish = change::Change {
         user: &call.user,
         resource,
@@ -91,10 +97,11 @@ fn bind(
     };
     let uid = meta::uid(binding);
     if !uid.is_empty() && uid != meta::uid(pod) {
-        return conflict(format!(
+        let why = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             meta::uid(pod)
-        ));
+        );
+        return Err(ApiStatus::conflict("", "pods", name, &why));
     }
     if meta::is_deleting(pod) {
         return conflict(format!(

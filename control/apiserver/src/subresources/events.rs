@@ -1,7 +1,10 @@
 //! events.k8s.io/v1 Events are stored as core Events: the same facts under other names. Pure.
 
 use minicloud_api::meta;
+use minicloud_api::status::ApiStatus;
 use serde_json::Value;
+
+use crate::registry::Resource;
 
 /// Core name, events.k8s.io name. What is not here is called the same in both.
 const NAMES: [(&str, &str); 7] = [
@@ -22,6 +25,40 @@ pub(crate) fn to_core(event: &mut Value) {
 /// From core v1 to events.k8s.io/v1.
 pub(crate) fn from_core(event: &mut Value) {
     rename(event, "events.k8s.io/v1", |names| names);
+}
+
+/// What Kubernetes asks of new events in this group and not of core's: who says it, when, and about what.
+pub(crate) fn check_create(
+    resource: &Resource,
+    event: &Value,
+    namespace: &str,
+) -> Result<(), ApiStatus> {
+    let Some(rules) = minicloud_validation::rules(&resource.group, &resource.version, "Event")
+    else {
+        return Ok(());
+    };
+    let decoded = rules.decode(event.clone()).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "Event in version {:?} cannot be handled as a Event: {}",
+            resource.version, e.message
+        ))
+    })?;
+    let mut event = decoded.value;
+    let name = meta::name(&event).to_owned();
+    // As it will be stored: what is wrong with the name is found out there.
+    let metadata = meta::metadata_mut(&mut event);
+    metadata.insert("namespace".into(), namespace.into());
+    metadata.insert("name".into(), "event".into());
+    let errors = rules.validate(&event);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiStatus::invalid(
+        &resource.group,
+        &resource.kind,
+        &name,
+        &errors,
+    ))
 }
 
 fn rename(

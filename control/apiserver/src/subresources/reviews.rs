@@ -13,63 +13,116 @@ use crate::api::Api;
 use crate::http::respond::{self, Answer};
 use crate::http::service::Call;
 use crate::path::ResourceRequest;
+use crate::query::WriteOptions;
 use crate::registry::Resource;
 use crate::strategy;
+use crate::verbs::create;
 use crate::{input, negotiate};
 
 pub(crate) fn create(
     api: &Api,
-    call: &Call,
+    call: &mut Call,
     resource: &Resource,
     wanted: &ResourceRequest,
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
     negotiate::plain(&call.parts.headers)?;
-    let mut review = input::read(&call.parts.headers, body, &resource.kind, false)?.value;
-    strategy::identify(resource, &mut review)?;
+    let review = read(call, resource, wanted, body)?;
     let status = match resource.kind.as_str() {
-        "TokenReview" => token(api, &review)?,
+        "TokenReview" => token(api, &review),
         "SelfSubjectReview" => json!({"userInfo": call.user}),
-        "SelfSubjectAccessReview" => access(api, &call.user, &review, None)?,
-        "SubjectAccessReview" => access(api, &subject(&review)?, &review, None)?,
-        "LocalSubjectAccessReview" => {
-            access(api, &subject(&review)?, &review, Some(&wanted.namespace))?
+        "SelfSubjectAccessReview" => access(api, &call.user, &review),
+        "SubjectAccessReview" | "LocalSubjectAccessReview" => {
+            access(api, &subject(&review), &review)
         }
         "SelfSubjectRulesReview" => rules(api, &call.user, &review)?,
         _ => return Err(ApiStatus::no_such_path()),
     };
+    let mut review = review;
     let metadata = meta::metadata_mut(&mut review);
     metadata.insert("creationTimestamp".into(), Value::Null);
     meta::root_mut(&mut review).insert("status".into(), status);
     Ok(respond::json(201, &review))
 }
 
-fn token(api: &Api, review: &Value) -> Result<Value, ApiStatus> {
-    let token = review
-        .pointer("/spec/token")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if token.is_empty() {
+/// A review that is well formed: of the right types, with what is asked for.
+fn read(
+    call: &mut Call,
+    resource: &Resource,
+    wanted: &ResourceRequest,
+    body: &[u8],
+) -> Result<Value, ApiStatus> {
+    let options = WriteOptions::from_query(&call.query, "CreateOptions")?;
+    let headers = &call.parts.headers;
+    let read = input::read_for(
+        headers,
+        body,
+        &resource.kind,
+        false,
+        options.field_validation,
+    )?;
+    let mut review = read.value;
+    strategy::identify(resource, &mut review)?;
+    let Some(rules) =
+        minicloud_validation::rules(&resource.group, &resource.version, &resource.kind)
+    else {
+        return Err(ApiStatus::no_such_path());
+    };
+    let decoded = rules.decode(review).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: {}",
+            resource.kind, resource.version, resource.kind, e.message
+        ))
+    })?;
+    let mut unknown = decoded.unknown;
+    unknown.extend(read.oddities);
+    for text in strategy::judge_unknown(resource, unknown, options.field_validation)? {
+        call.warn(text);
+    }
+    let mut review = decoded.value;
+    if resource.namespaced {
+        create::fit_namespace(resource, &mut review, &wanted.namespace)?;
+    }
+    if resource.kind == "TokenReview" && text(&review, "/spec/token").is_empty() {
         return Err(ApiStatus::bad_request(
             "token is required for TokenReview in authentication",
         ));
     }
+    let errors = rules.validate(&review);
+    if errors.is_empty() {
+        return Ok(review);
+    }
+    Err(ApiStatus::invalid(
+        &resource.group,
+        &resource.kind,
+        "",
+        &errors,
+    ))
+}
+
+fn text<'a>(review: &'a Value, pointer: &str) -> &'a str {
+    review
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn token(api: &Api, review: &Value) -> Value {
     let audiences = strings(review.pointer("/spec/audiences"));
-    Ok(
-        match api
-            .authenticator
-            .review(token, &audiences, Timestamp::now())
-        {
-            Ok(verified) => {
-                let mut status = json!({"authenticated": true, "user": verified.user});
-                if !audiences.is_empty() {
-                    status["audiences"] = verified.audiences.into();
-                }
-                status
+    let token = text(review, "/spec/token");
+    match api
+        .authenticator
+        .review(token, &audiences, Timestamp::now())
+    {
+        Ok(verified) => {
+            let mut status = json!({"authenticated": true, "user": verified.user});
+            if !audiences.is_empty() {
+                status["audiences"] = verified.audiences.into();
             }
-            Err(error) => json!({"authenticated": false, "user": {}, "error": error.to_string()}),
-        },
-    )
+            status
+        }
+        Err(error) => json!({"authenticated": false, "user": {}, "error": error.to_string()}),
+    }
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {
@@ -83,113 +136,46 @@ fn strings(value: Option<&Value>) -> Vec<String> {
 }
 
 /// The user that a review is about.
-fn subject(review: &Value) -> Result<UserInfo, ApiStatus> {
-    let text = |field: &str| {
-        review
-            .pointer(&format!("/spec/{field}"))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+fn subject(review: &Value) -> UserInfo {
     let groups = strings(review.pointer("/spec/groups"));
-    if text("user").is_empty() && groups.is_empty() {
-        return Err(invalid(
-            review,
-            "user",
-            "at least one of user or group must be specified",
-        ));
-    }
-    let mut user = UserInfo::new(text("user"), groups);
-    text("uid").clone_into(&mut user.uid);
+    let mut user = UserInfo::new(text(review, "/spec/user"), groups);
+    text(review, "/spec/uid").clone_into(&mut user.uid);
     if let Some(extra) = review.pointer("/spec/extra").and_then(Value::as_object) {
         user.extra = extra
             .iter()
             .map(|(k, v)| (k.clone(), strings(Some(v))))
             .collect::<BTreeMap<_, _>>();
     }
-    Ok(user)
+    user
 }
 
-fn invalid(review: &Value, field: &str, why: &str) -> ApiStatus {
-    use minicloud_api::field::{FieldError, Path};
-    let kind = review
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let error = FieldError::invalid(Path::new("spec").child(field), "", why);
-    ApiStatus::invalid("authorization.k8s.io", kind, "", &vec![error].into())
-}
-
-fn access(
-    api: &Api,
-    user: &UserInfo,
-    review: &Value,
-    local: Option<&str>,
-) -> Result<Value, ApiStatus> {
-    let resource = review
+fn access(api: &Api, user: &UserInfo, review: &Value) -> Value {
+    let of = |field: &str| text(review, &format!("/spec/resourceAttributes/{field}"));
+    let path = |field: &str| text(review, &format!("/spec/nonResourceAttributes/{field}"));
+    let attributes = if review
         .pointer("/spec/resourceAttributes")
-        .filter(|v| v.is_object());
-    let path = review
-        .pointer("/spec/nonResourceAttributes")
-        .filter(|v| v.is_object());
-    let (of, is_resource) = match (resource, path) {
-        (Some(resource), None) => (resource, true),
-        (None, Some(path)) if local.is_none() => (path, false),
-        (Some(_), Some(_)) => {
-            return Err(invalid(
-                review,
-                "nonResourceAttributes",
-                "cannot be specified in combination with resourceAttributes",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(invalid(
-                review,
-                "nonResourceAttributes",
-                "disallowed on this kind of request",
-            ));
-        }
-        (None, None) => {
-            return Err(invalid(
-                review,
-                "resourceAttributes",
-                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-            ));
-        }
-    };
-    let text = |field: &str| of.get(field).and_then(Value::as_str).unwrap_or_default();
-    if let Some(namespace) = local
-        && (text("namespace") != namespace)
+        .is_some_and(Value::is_object)
     {
-        return Err(invalid(
-            review,
-            "resourceAttributes.namespace",
-            "must match metadata.namespace",
-        ));
-    }
-    let attributes = if is_resource {
         Attributes {
-            api_version: text("version"),
-            subresource: text("subresource"),
-            namespace: text("namespace"),
-            name: text("name"),
-            ..Attributes::resource(user, text("verb"), text("group"), text("resource"))
+            api_version: of("version"),
+            subresource: of("subresource"),
+            namespace: of("namespace"),
+            name: of("name"),
+            ..Attributes::resource(user, of("verb"), of("group"), of("resource"))
         }
     } else {
-        Attributes::path(user, text("verb"), text("path"))
+        Attributes::path(user, path("verb"), path("path"))
     };
     let decision = api.authorizer.authorize(&attributes);
     let mut status = json!({"allowed": matches!(decision, Decision::Allow(_))});
     if !decision.reason().is_empty() {
         status["reason"] = decision.reason().into();
     }
-    Ok(status)
+    status
 }
 
 fn rules(api: &Api, user: &UserInfo, review: &Value) -> Result<Value, ApiStatus> {
-    let namespace = review
-        .pointer("/spec/namespace")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let namespace = text(review, "/spec/namespace");
     if namespace.is_empty() {
         return Err(ApiStatus::bad_request("no namespace on request"));
     }

@@ -19,6 +19,7 @@ use crate::query::WriteOptions;
 use crate::registry::Resource;
 use crate::strategy::Part;
 use crate::verbs::change;
+use crate::verbs::patch::refused;
 
 pub(crate) async fn serve(
     api: &Arc<Api>,
@@ -34,7 +35,7 @@ pub(crate) async fn serve(
     }
     let options = WriteOptions::from_query(&call.query, "UpdateOptions")?;
     let (patch, value) = if wanted.verb == Verb::Patch {
-        let kind = negotiate::patch_type(&call.parts.headers, false)?;
+        let kind = negotiate::patch_type(&call.parts.headers, resource.is_custom())?;
         let patch: Value = serde_json::from_slice(body)
             .map_err(|e| ApiStatus::bad_request(format!("error decoding patch: {e}")))?;
         (Some(kind), patch)
@@ -72,7 +73,7 @@ fn patched(kind: PatchType, scale: &Value, patch: &Value) -> Result<Value, ApiSt
         // A Scale has no lists, so both kinds of merge are the same.
         PatchType::Merge | PatchType::Strategic => formats::merge_patch(scale, patch),
     };
-    result.map_err(|e| ApiStatus::bad_request(e.to_string()))
+    result.map_err(refused)
 }
 
 /// The object with the replicas that the Scale wishes.

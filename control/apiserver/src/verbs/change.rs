@@ -135,9 +135,10 @@ fn check_identity(change: &Change<'_>, new: &Value, old: &Value) -> Result<(), A
             );
             // As Go prints an unsigned number.
             "0x0".clone_into(&mut error.value);
+            // The resource where others name the kind, as Kubernetes does here.
             Err(ApiStatus::invalid(
                 &resource.group,
-                &resource.kind,
+                &resource.plural,
                 change.name,
                 &vec![error].into(),
             ))
@@ -186,15 +187,17 @@ fn fit(change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), ApiStatu
     keep_system_fields(new, old);
     if !change.trusted && change.part == Part::Main && meta::is_deleting(old) {
         let known: Vec<&str> = meta::finalizers(old).collect();
-        let added: Vec<&str> = meta::finalizers(new)
+        let added: Vec<String> = meta::finalizers(new)
             .filter(|f| !known.contains(f))
+            .map(|f| format!("{f:?}"))
             .collect();
         if !added.is_empty() {
             let path = minicloud_api::field::Path::new("metadata").child("finalizers");
             let error = minicloud_api::field::FieldError::forbidden(
                 path,
                 format!(
-                    "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    added.join(", ")
                 ),
             );
             let (resource, name) = (change.resource, change.name);

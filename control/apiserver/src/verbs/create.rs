@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{body, output};
 use crate::admission;
 use crate::api::Api;
+use crate::codec;
 use crate::http::respond::Answer;
 use crate::http::service::Call;
 use crate::negotiate;
@@ -30,7 +31,7 @@ pub(crate) async fn create(
     negotiate::object_form(&call.parts.headers)?;
     let options = WriteOptions::from_query(&call.query, "CreateOptions")?;
     let stored = body::stored_row(api, resource)?;
-    let value = body::object(call, resource, &stored, content, options)?;
+    let value = body::object(call, resource, &stored, &wanted.namespace, content, options)?;
     let written = store(
         api,
         &call.user,
@@ -102,10 +103,13 @@ pub(crate) async fn store(
             if attempt > 0 {
                 value = template.clone();
             }
-            meta::metadata_mut(&mut value).insert("name".into(), generate(&generated).into());
         }
         strategy::default(resource, &mut value);
         let held = admission::create(api, user, resource, namespace, &mut value).await?;
+        if template.is_some() {
+            // After admission, which shows what it is made from: the same text at each attempt of a controller.
+            meta::metadata_mut(&mut value).insert("name".into(), generate(&generated).into());
+        }
         strategy::prepare_create(resource, &mut value);
         admission::finish_create(api, resource, &mut value)?;
         let name = meta::name(&value).to_owned();
@@ -123,10 +127,10 @@ pub(crate) async fn store(
         let bytes = objects::encode(resource, &mut value);
         if dry_run {
             return match api.store.get(&key) {
-                Some(_) => Err(ApiStatus::already_exists(
-                    &resource.group,
-                    &resource.plural,
-                    &name,
+                Some(_) => Err(taken(
+                    api,
+                    &key,
+                    ApiStatus::already_exists(&resource.group, &resource.plural, &name),
                 )),
                 None => Ok(Written { bytes, revision: 0 }),
             };
@@ -145,11 +149,23 @@ pub(crate) async fn store(
             }
             result => {
                 drop(held);
-                return result;
+                return result.map_err(|refusal| taken(api, &key, refusal));
             }
         }
     }
     Err(ApiStatus::internal("no name could be generated"))
+}
+
+/// A refusal that says so when what has the name is on its way out.
+fn taken(api: &Api, key: &str, mut refusal: ApiStatus) -> ApiStatus {
+    let ending = refusal.reason == "AlreadyExists"
+        && api.store.get(key).is_some_and(|entry| {
+            codec::metadata(&entry.value, entry.mod_revision).contains_key("deletionTimestamp")
+        });
+    if ending {
+        refusal.message = format!("object is being deleted: {}", refusal.message);
+    }
+    refusal
 }
 
 /// The object's namespace must be the request's.

@@ -76,7 +76,7 @@ pub(crate) async fn remove(
         admission::delete(api, user, resource, namespace, name, &old)?;
         let now = Timestamp::now();
         let decision = match (resource.group.as_str(), resource.plural.as_str()) {
-            ("", "namespaces") => deletion::decide_namespace(&old, options, now)?,
+            ("", "namespaces") => deletion::decide_namespace(&old, options, now),
             ("apiextensions.k8s.io", _) => crate::crds::decide(resource, &old, options, now),
             _ => deletion::decide(resource, &old, options, now),
         };

@@ -29,22 +29,35 @@ pub(crate) fn check(
     old: &Value,
     options: &DeleteOptions,
 ) -> Result<(), ApiStatus> {
-    let name = meta::name(old);
-    let failed = |what: &str, wanted: &str, present: &str| {
-        let why = format!(
-            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {present}"
-        );
-        Err(ApiStatus::conflict(
-            &resource.group,
-            &resource.plural,
-            name,
-            &why,
-        ))
+    let (kind, name) = (resource.kind.as_str(), meta::name(old));
+    let (uid, version) = (meta::uid(old), meta::resource_version(old));
+    // Namespaces and definitions delete in their own ways, and say this in theirs.
+    let own = resource.is("", "namespaces") || resource.group == "apiextensions.k8s.io";
+    let failed = |generic: String, what: &str, wanted: &str, present: &str| {
+        let (of, why) = if own {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {present}"
+            );
+            (resource.plural.as_str(), why)
+        } else {
+            (kind, generic)
+        };
+        Err(ApiStatus::conflict(&resource.group, of, name, &why))
     };
     match (&options.uid, &options.resource_version) {
-        (Some(uid), _) if uid != meta::uid(old) => failed("UID", uid, meta::uid(old)),
-        (_, Some(version)) if version != meta::resource_version(old) => {
-            failed("ResourceVersion", version, meta::resource_version(old))
+        (Some(wanted), _) if wanted != uid => {
+            let why = format!(
+                "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might have been \
+                 deleted and then recreated"
+            );
+            failed(why, "UID", wanted, uid)
+        }
+        (_, Some(wanted)) if wanted != version => {
+            let why = format!(
+                "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({version}). \
+                 The object might have been modified"
+            );
+            failed(why, "ResourceVersion", wanted, version)
         }
         _ => Ok(()),
     }
@@ -197,11 +210,7 @@ fn set_finalizers(object: &mut Value, propagation: Option<Propagation>) {
 }
 
 /// A namespace becomes Terminating first, and goes when `spec.finalizers` are done.
-pub(crate) fn decide_namespace(
-    old: &Value,
-    options: &DeleteOptions,
-    now: Timestamp,
-) -> Result<Decision, ApiStatus> {
+pub(crate) fn decide_namespace(old: &Value, options: &DeleteOptions, now: Timestamp) -> Decision {
     if !meta::is_deleting(old) {
         let mut new = old.clone();
         mark(&mut new, now, 0);
@@ -210,25 +219,16 @@ pub(crate) fn decide_namespace(
         meta::child_mut(meta::root_mut(&mut new), "status")
             .insert("phase".into(), "Terminating".into());
         let done = spec_finalizers(&new) == 0 && meta::finalizers(&new).next().is_none();
-        return Ok(if done {
+        return if done {
             Decision::Remove(new)
         } else {
             Decision::Mark(new)
-        });
+        };
     }
-    if spec_finalizers(old) > 0 {
-        return Err(ApiStatus::conflict(
-            "",
-            "namespaces",
-            meta::name(old),
-            "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will \
-             automatically be purged by the system.",
-        ));
-    }
-    if meta::finalizers(old).next().is_some() {
-        Ok(Decision::Leave)
+    if spec_finalizers(old) > 0 || meta::finalizers(old).next().is_some() {
+        Decision::Leave
     } else {
-        Ok(Decision::Remove(old.clone()))
+        Decision::Remove(old.clone())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use minicloud_api::field::{ErrorList, FieldError, Path};
+use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
 use minicloud_validation::patch::{self as formats, PatchError};
 use serde_json::Value;
@@ -32,6 +33,7 @@ pub(crate) async fn patch(
         .map_err(|e| ApiStatus::bad_request(format!("error decoding patch: {e}")))?;
     let stored = body::stored_row(api, resource)?;
     let mut unknown = Vec::new();
+    let mut repeated = None;
     let wish = change::Change {
         user: &call.user,
         resource: &stored,
@@ -50,13 +52,16 @@ pub(crate) async fn patch(
         if resource.converts_events {
             crate::subresources::events::to_core(&mut patched);
         }
-        let (value, fields) = strategy::decode(&stored, patched).map_err(|e| blame(&patch, e))?;
+        let (mut value, fields) =
+            strategy::decode(&stored, patched).map_err(|e| blame(&patch, e))?;
+        check_uid(&stored, &value, old)?;
+        repeated = strategy::drop_repeated_owners(&mut value);
         unknown = strategy::judge_unknown(&stored, fields, options.field_validation)
             .map_err(|e| blame(&patch, e))?;
         Ok(value)
     })
     .await?;
-    for text in unknown {
+    for text in unknown.into_iter().chain(repeated) {
         call.warn(text);
     }
     output::object(call, resource, 200, &written.bytes, written.revision)
@@ -101,9 +106,30 @@ pub(crate) fn apply(
             )
         }
     };
-    patched.map_err(|error| match error {
+    patched.map_err(refused)
+}
+
+/// What went wrong with a patch, as an answer.
+pub(crate) fn refused(error: PatchError) -> ApiStatus {
+    match error {
         PatchError::Malformed(message) => ApiStatus::bad_request(message),
         PatchError::Unprocessable(message) => ApiStatus::new(422, "Invalid", message),
         PatchError::TooLarge(message) => ApiStatus::too_large(message),
-    })
+    }
+}
+
+/// A patch cannot make another object of it. (A PUT that names another is about an object that is gone: 409.)
+fn check_uid(resource: &Resource, new: &Value, old: &Value) -> Result<(), ApiStatus> {
+    let uid = meta::uid(new);
+    if uid.is_empty() || uid == meta::uid(old) {
+        return Ok(());
+    }
+    let path = Path::new("metadata").child("uid");
+    let error = FieldError::invalid(path, uid, "field is immutable");
+    Err(ApiStatus::invalid(
+        &resource.group,
+        &resource.kind,
+        meta::name(old),
+        &vec![error].into(),
+    ))
 }

@@ -29,7 +29,7 @@ pub(crate) async fn update(
     negotiate::object_form(&call.parts.headers)?;
     let options = WriteOptions::from_query(&call.query, "UpdateOptions")?;
     let stored = body::stored_row(api, resource)?;
-    let value = body::object(call, resource, &stored, content, options)?;
+    let value = body::object(call, resource, &stored, &wanted.namespace, content, options)?;
     let wish = change::Change {
         user: &call.user,
         resource: &stored,

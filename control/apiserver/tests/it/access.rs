@@ -386,3 +386,173 @@ async fn tokens_hold_for_their_time_their_audience_and_their_objects() {
     assert_eq!(send(&bearer, Method::POST, REVIEW, &[], "{}").await.0, 401);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gains_rights_by_labels() {
+    let server = Server::start().await;
+    let admin = server.admin().await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let editor = json!({"metadata": {"name": "editor"}, "rules": [
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["get", "patch"]}]});
+    assert_eq!(
+        call(
+            &admin,
+            Method::PUT,
+            &format!("{rbac}/clusterroles/editor"),
+            &editor
+        )
+        .await
+        .0,
+        201
+    );
+    for role in ["editor", "view"] {
+        let binding = json!({"metadata": {"name": role},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]});
+        let path = format!("{rbac}/clusterrolebindings/{role}");
+        assert_eq!(call(&admin, Method::PUT, &path, &binding).await.0, 201);
+    }
+    let jane = server.client("jane", &[]).await;
+    let secrets = "/api/v1/namespaces/default/secrets";
+    // A label by which the rights of all would be gathered into the role that she has.
+    let label =
+        json!({"metadata": {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}}});
+    for role in ["cluster-admin", "admin"] {
+        let (code, refused) = call(
+            &jane,
+            Method::PATCH,
+            &format!("{rbac}/clusterroles/{role}"),
+            &label,
+        )
+        .await;
+        assert_eq!(code, 403, "{refused}");
+    }
+    assert_eq!(call(&jane, Method::GET, secrets, &Value::Null).await.0, 403);
+    // A role of which she has every right may be labelled; a collecting one may not be touched.
+    assert_eq!(
+        call(
+            &jane,
+            Method::PATCH,
+            &format!("{rbac}/clusterroles/editor"),
+            &json!({"metadata": {"labels": {"a": "b"}}})
+        )
+        .await
+        .0,
+        200
+    );
+    let (code, refused) = call(
+        &jane,
+        Method::PATCH,
+        &format!("{rbac}/clusterroles/view"),
+        &json!({"metadata": {"labels": {"a": "b"}}}),
+    )
+    .await;
+    assert_eq!(code, 403, "{refused}");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("must have cluster-admin privileges to use the aggregationRule"),
+        "{refused}"
+    );
+    // What garbage collection does is let through.
+    let finalizer = json!({"metadata": {"finalizers": ["example.org/x"]}});
+    assert_eq!(
+        call(
+            &jane,
+            Method::PATCH,
+            &format!("{rbac}/clusterroles/cluster-admin"),
+            &finalizer
+        )
+        .await
+        .0,
+        200
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reviews_are_read_strictly() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let own = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let others = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let local = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews";
+    let resource = json!({"verb": "get", "resource": "pods", "namespace": "default"});
+    let path = json!({"verb": "get", "path": "/metrics"});
+    for (url, spec, code, text) in [
+        (
+            own,
+            json!({"resourceAttributes": resource}),
+            201,
+            "\"allowed\":true",
+        ),
+        (
+            own,
+            json!({"nonResourceAttributes": path}),
+            201,
+            "\"allowed\":true",
+        ),
+        (
+            own,
+            json!({}),
+            422,
+            "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes",
+        ),
+        (
+            own,
+            json!({"resourceAttributes": resource, "nonResourceAttributes": path}),
+            422,
+            "cannot be specified in combination with resourceAttributes",
+        ),
+        (
+            own,
+            json!({"resourceAttributes": {"verb": 5}}),
+            400,
+            "cannot be handled as a SelfSubjectAccessReview",
+        ),
+        (
+            others,
+            json!({"resourceAttributes": resource}),
+            422,
+            "spec.user: Invalid value: \\\"\\\": at least one of user or group must be specified",
+        ),
+        (
+            others,
+            json!({"resourceAttributes": resource, "user": "jane"}),
+            201,
+            "\"allowed\":false",
+        ),
+        (
+            local,
+            json!({"resourceAttributes": resource, "user": "jane"}),
+            201,
+            "\"allowed\":false",
+        ),
+        (
+            local,
+            json!({"resourceAttributes": {"verb": "get", "namespace": "other"}, "user": "jane"}),
+            422,
+            "must match metadata.namespace",
+        ),
+        (
+            local,
+            json!({"nonResourceAttributes": path, "user": "jane"}),
+            422,
+            "disallowed on this kind of request",
+        ),
+    ] {
+        let (got, answer) = call(&c, Method::POST, url, &json!({"spec": spec})).await;
+        assert_eq!(got, code, "{url} {spec}: {answer}");
+        assert!(answer.to_string().contains(text), "{url} {spec}: {answer}");
+    }
+    let named = json!({"metadata": {"name": "x"}, "spec": {"resourceAttributes": resource}});
+    let (code, refused) = call(&c, Method::POST, own, &named).await;
+    assert_eq!(code, 422, "{refused}");
+    let odd = json!({"spec": {"resourceAttributes": resource, "who": "me"}});
+    let strict = format!("{own}?fieldValidation=Strict");
+    let (code, refused) = call(&c, Method::POST, &strict, &odd).await;
+    assert_eq!(code, 400, "{refused}");
+    assert!(refused.to_string().contains("unknown field"), "{refused}");
+    server.stop().await;
+}

@@ -240,6 +240,21 @@ async fn custom_resources_and_watches() {
                 .contains("unknown field")
         );
         assert!(k.ok("get crd").contains("widgets.example.org"));
+        // A definition that changes is patched strategically, as any kind that is built in.
+        assert!(k.with("apply -f -", WIDGETS).contains("unchanged"));
+        let changed = WIDGETS.replace("Its color.", "The color.");
+        assert!(k.with("apply -f -", &changed).contains("configured"));
+        assert!(k.ok("explain widget.spec.color").contains("The color."));
+        let category = r#"{"spec":{"names":{"categories":["all"]}}}"#;
+        let line = format!("patch crd widgets.example.org -p {category}");
+        assert!(k.ok(&line).contains("patched"));
+        let categories = k.ok("get crd widgets.example.org -o jsonpath={.spec.names.categories}");
+        assert_eq!(categories, r#"["all"]"#);
+        let typo = WIDGETS.replace("scope:", "skope: x\n  scope:");
+        assert!(
+            k.fails("apply -f -", &typo)
+                .contains("unknown field \"spec.skope\"")
+        );
         // A watch shows what happens as rows under one header.
         let mut watching = k
             .command(&["get", "wd", "-w", "--request-timeout=4s"])

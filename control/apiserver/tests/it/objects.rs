@@ -439,3 +439,150 @@ async fn people_get_indented_answers() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identities_and_preconditions() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let path = format!("{MAPS}/one");
+    let (_, made) = call(&c, Method::POST, MAPS, &map("one")).await;
+    let (uid, version) = (
+        made["metadata"]["uid"].as_str().unwrap(),
+        made["metadata"]["resourceVersion"].as_str().unwrap(),
+    );
+    // A patch cannot make another object of it; a PUT means one that is gone.
+    let (code, refused) = call(
+        &c,
+        Method::PATCH,
+        &path,
+        &json!({"metadata": {"uid": "other"}}),
+    )
+    .await;
+    assert_eq!(
+        (code, refused["message"].as_str()),
+        (
+            422,
+            Some(
+                "ConfigMap \"one\" is invalid: metadata.uid: Invalid value: \"other\": field is immutable"
+            )
+        )
+    );
+    let mut other = made.clone();
+    other["metadata"]["uid"] = "other".into();
+    assert_eq!(call(&c, Method::PUT, &path, &other).await.0, 409);
+    for (preconditions, text) in [
+        (
+            json!({"uid": "x"}),
+            format!("the UID in the precondition (x) does not match the UID in record ({uid})"),
+        ),
+        (
+            json!({"resourceVersion": "1"}),
+            format!(
+                "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record ({version})"
+            ),
+        ),
+    ] {
+        let (code, refused) = call(
+            &c,
+            Method::DELETE,
+            &path,
+            &json!({"preconditions": preconditions}),
+        )
+        .await;
+        assert_eq!(
+            (code, refused["details"]["kind"].as_str()),
+            (409, Some("ConfigMap")),
+            "{refused}"
+        );
+        assert!(
+            refused["message"].as_str().unwrap().contains(&text),
+            "{refused}"
+        );
+    }
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
+    let body = json!({"metadata": {"name": "l"}});
+    assert_eq!(call(&c, Method::PUT, lease, &body).await.0, 201);
+    let (code, refused) = call(&c, Method::PUT, lease, &body).await;
+    assert_eq!(
+        (code, refused["message"].as_str()),
+        (
+            422,
+            Some(
+                "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+            )
+        )
+    );
+    // An owner that is named twice counts once, and the client is told.
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "one", "uid": uid});
+    let owned =
+        json!({"metadata": {"name": "owned", "ownerReferences": [owner, owner]}}).to_string();
+    let json_type = [("content-type", "application/json")];
+    let (code, headers, body) = send(&c, Method::POST, MAPS, &json_type, owned).await;
+    assert_eq!(code, 201, "{body}");
+    let warning = headers["warning"].to_str().unwrap();
+    assert!(
+        warning.contains("duplicate UID(s) observed") && warning.contains(uid),
+        "{warning}"
+    );
+    let made: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        made["metadata"]["ownerReferences"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    // So is a field.
+    let twice = r#"{"metadata": {"name": "twice"}, "data": {"a": "1"}, "data": {"a": "2"}}"#;
+    let (code, headers, body) = send(&c, Method::POST, MAPS, &json_type, twice).await;
+    assert_eq!(code, 201, "{body}");
+    assert!(
+        headers["warning"]
+            .to_str()
+            .unwrap()
+            .contains("duplicate field"),
+        "{headers:?}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_the_new_group_say_who_and_when() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let events = "/apis/events.k8s.io/v1/namespaces/default/events";
+    let whole = json!({"metadata": {"generateName": "e-"}, "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "test/it", "reportingInstance": "it-0", "action": "Testing", "reason": "Test",
+        "type": "Normal", "regarding": {"kind": "ConfigMap", "name": "x", "namespace": "default"}});
+    assert_eq!(call(&c, Method::POST, events, &whole).await.0, 201);
+    for (field, text) in [
+        ("eventTime", "eventTime: Required value"),
+        ("reportingController", "reportingController: Required value"),
+        ("action", "action: Required value"),
+        ("reason", "reason: Required value"),
+        ("type", "type: Invalid value"),
+        ("regarding", "regarding.namespace"),
+    ] {
+        let mut event = whole.clone();
+        event.as_object_mut().unwrap().remove(field);
+        if field == "regarding" {
+            event["regarding"] = json!({"kind": "ConfigMap", "name": "x", "namespace": "other"});
+        }
+        let (code, refused) = call(&c, Method::POST, events, &event).await;
+        assert_eq!(code, 422, "{field}: {refused}");
+        assert!(
+            refused["message"].as_str().unwrap().contains(text),
+            "{field}: {refused}"
+        );
+    }
+    // The older style asks for less.
+    let old =
+        json!({"metadata": {"generateName": "e-"}, "involvedObject": {"namespace": "default"}});
+    assert_eq!(
+        call(&c, Method::POST, "/api/v1/namespaces/default/events", &old)
+            .await
+            .0,
+        201
+    );
+    server.stop().await;
+}

@@ -39,27 +39,24 @@ pub fn check(
         authorizer.authorize(&asked).is_allowed()
     };
     let unchanged = |field: &str| old.is_some_and(|old| old.get(field) == object.get(field));
+    if old.is_some_and(|old| only_for_collection(object, old)) {
+        return Ok(());
+    }
     let (wanted, cluster_scope) = match kind {
         RbacKind::Role | RbacKind::ClusterRole => {
-            // An update that leaves the rules alone (labels, say) grants nothing.
-            if (unchanged("rules") && unchanged("aggregationRule"))
-                || ask("escalate", resource(kind), name)
-            {
+            if ask("escalate", resource(kind), name) {
                 return Ok(());
             }
-            if object
-                .get("aggregationRule")
-                .is_some_and(|rule| !rule.is_null())
-                && !unchanged("aggregationRule")
-            {
-                // Whoever lets a role gather any rules must hold all of them.
-                (
-                    vec![all_resources(), all_paths()],
-                    kind == RbacKind::ClusterRole,
-                )
-            } else {
-                (PolicyRule::list_from(object), kind == RbacKind::ClusterRole)
+            // Whoever lets a role gather any rules, or changes one that does, must hold all of them.
+            if aggregates(object) || old.is_some_and(aggregates) {
+                let held = authorizer.rules_for(user, "");
+                if !missing(&held.rules, &[all_resources(), all_paths()]).is_empty() {
+                    let why = "must have cluster-admin privileges to use the aggregationRule";
+                    return Err(ApiStatus::forbidden(GROUP, resource(kind), name, why));
+                }
             }
+            // Also when the rules stay: by its labels a role's rules may become another's.
+            (PolicyRule::list_from(object), kind == RbacKind::ClusterRole)
         }
         RbacKind::RoleBinding | RbacKind::ClusterRoleBinding => {
             if unchanged("roleRef") && unchanged("subjects") {
@@ -100,6 +97,26 @@ pub fn check(
         name,
         &message(user, &lacking, &held.evaluation_error),
     ))
+}
+
+/// True when nothing changes but what garbage collection changes: an object that may not be written must still be able to go.
+fn only_for_collection(new: &Value, old: &Value) -> bool {
+    let rest = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            for field in ["ownerReferences", "finalizers", "resourceVersion"] {
+                metadata.remove(field);
+            }
+        }
+        object
+    };
+    rest(new) == rest(old)
+}
+
+fn aggregates(role: &Value) -> bool {
+    role.pointer("/aggregationRule/clusterRoleSelectors")
+        .and_then(Value::as_array)
+        .is_some_and(|selectors| !selectors.is_empty())
 }
 
 fn all() -> Vec<String> {

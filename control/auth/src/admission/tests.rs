@@ -56,11 +56,15 @@ fn nobody_grants_what_they_do_not_hold() {
     // In another namespace, and for the whole cluster, she holds nothing.
     assert!(check(&ann, RbacKind::Role, "db", &pods, None).is_err());
     assert!(check(&ann, RbacKind::ClusterRole, "", &pods, None).is_err());
-    // Rules that stay as they are grant nothing new.
-    let mut labelled = more.clone();
-    labelled["metadata"]["labels"] = json!({ "a": "b" });
+    // By a label a role's rules may become another's; by a finalizer they do not.
+    let mut changed = more.clone();
+    changed["metadata"]["labels"] = json!({ "a": "b" });
+    assert!(check(&ann, RbacKind::Role, "web", &changed, Some(&more)).is_err());
+    let mut changed = more.clone();
+    changed["metadata"]["finalizers"] = json!(["example.org/x"]);
+    changed["metadata"]["resourceVersion"] = "2".into();
     assert_eq!(
-        check(&ann, RbacKind::Role, "web", &labelled, Some(&more)),
+        check(&ann, RbacKind::Role, "web", &changed, Some(&more)),
         Ok(())
     );
     assert!(check(&ann, RbacKind::Role, "web", &more, Some(&pods)).is_err());
@@ -133,9 +137,16 @@ fn nobody_grants_what_they_do_not_hold() {
         ),
         Err(r#"roles.rbac.authorization.k8s.io "gone" not found"#.to_owned())
     );
-    let aggregated =
-        json!({ "metadata": { "name": "r" }, "aggregationRule": { "clusterRoleSelectors": [] } });
-    assert!(check(&ann, RbacKind::ClusterRole, "", &aggregated, None).is_err());
+    let gathering = |selectors: Value| {
+        let role = json!({ "metadata": { "name": "r" }, "aggregationRule": { "clusterRoleSelectors": selectors } });
+        check(&ann, RbacKind::ClusterRole, "", &role, None)
+    };
+    assert_eq!(gathering(json!([])), Ok(()), "it gathers nothing");
+    let refused = gathering(json!([{ "matchLabels": { "a": "b" } }])).unwrap_err();
+    assert!(
+        refused.ends_with("must have cluster-admin privileges to use the aggregationRule"),
+        "{refused}"
+    );
 }
 
 const EDGE: &str = "edge";

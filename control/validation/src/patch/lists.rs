@@ -160,9 +160,7 @@ pub(super) fn delete_from(
     unwanted: &Value,
 ) -> Result<(), PatchError> {
     let Value::Array(unwanted) = unwanted else {
-        return Err(PatchError::Unprocessable(
-            "invalid patch format of primitive list".into(),
-        ));
+        return Err(malformed("invalid patch format of primitive list".into()));
     };
     if let Some(Value::Array(items)) = original.get_mut(field) {
         let unwanted: Seen<&Value> = unwanted.iter().collect();
@@ -180,7 +178,7 @@ pub(super) fn in_order(
     shape: Shape,
 ) -> Result<(), PatchError> {
     let Value::Array(order) = order else {
-        return Err(PatchError::Unprocessable(
+        return Err(malformed(
             "invalid patch format of setElementOrder list".into(),
         ));
     };

@@ -200,11 +200,7 @@ fn retain_keys(original: &mut Object, patch: &Object) -> Result<(), PatchError> 
     let keys = match patch.get(RETAIN_KEYS) {
         None => return Ok(()),
         Some(Value::Array(keys)) => keys,
-        Some(_) => {
-            return Err(PatchError::Unprocessable(
-                "invalid patch format of retainKeys".into(),
-            ));
-        }
+        Some(_) => return Err(malformed("invalid patch format of retainKeys".into())),
     };
     let keys: Seen<&str> = keys.iter().filter_map(Value::as_str).collect();
     let listed = |key: &str| keys.contains(&key);

@@ -6,7 +6,7 @@ fn services() -> Services {
 
 fn service(name: &str, kind: &str, ports: usize) -> Value {
     let ports: Vec<Value> = (0..ports)
-        .map(|p| json!({"port": 80 + p, "protocol": "TCP"}))
+        .map(|p| json!({"name": format!("p{p}"), "port": 80 + p, "protocol": "TCP"}))
         .collect();
     json!({"metadata": {"name": name, "namespace": "a"}, "spec": {"type": kind, "ports": ports}})
 }
