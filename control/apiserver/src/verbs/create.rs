@@ -99,10 +99,10 @@ pub(crate) async fn store(
     // Only an object whose name is made up can need another attempt.
     let template = (!generated.is_empty()).then(|| value.clone());
     for attempt in 0..NAME_ATTEMPTS {
-        if let Some(template) = &template {
-            if attempt > 0 {
-                value = template.clone();
-            }
+        if attempt > 0
+            && let Some(template) = &template
+        {
+            value = template.clone();
         }
         strategy::default(resource, &mut value);
         let held = admission::create(api, user, resource, namespace, &mut value).await?;
