@@ -1,5 +1,7 @@
 //! What is served, as clients find it out: `/api`, `/apis`, and below; one by one or aggregated.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use minicloud_api::status::ApiStatus;
@@ -147,7 +149,24 @@ fn resource_value(row: &Resource) -> Value {
     map.insert("verbs".into(), row.verbs.into());
     insert_non_empty(&mut map, "shortNames", &row.short_names);
     insert_non_empty(&mut map, "categories", &row.categories);
+    if let Some(hash) = storage_version_hash(row) {
+        map.insert("storageVersionHash".into(), hash.into());
+    }
     Value::Object(map)
+}
+
+/// What a resource is stored as, of which clients see here only that it changes. The same formula as Kubernetes'
+/// (`StorageVersionHash` in `k8s.io/apiserver/pkg/endpoints/discovery`), and so the same values.
+fn storage_version_hash(row: &Resource) -> Option<String> {
+    let group_version = match row.custom() {
+        _ if row.prefix.is_empty() => return None,
+        Some(custom) => custom.storage_api_version.clone(),
+        // Stored as core events.
+        None if row.converts_events => "/v1".to_owned(),
+        None => format!("{}/{}", row.group, row.version),
+    };
+    let hash = Sha256::digest(format!("{group_version}/{}", row.kind));
+    hash.get(..8).map(|bytes| STANDARD.encode(bytes))
 }
 
 fn subresource_value(row: &Resource, subresource: &Subresource) -> Value {

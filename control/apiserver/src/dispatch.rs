@@ -27,7 +27,11 @@ pub(crate) fn is_stream(wanted: &ResourceRequest) -> bool {
 }
 
 /// Requests outside the resources.
-pub(crate) fn other(api: &Arc<Api>, call: &mut Call, target: &Target) -> Result<Answer, ApiStatus> {
+pub(crate) async fn other(
+    api: &Arc<Api>,
+    call: &mut Call,
+    target: &Target,
+) -> Result<Answer, ApiStatus> {
     if call.parts.method != Method::GET && call.parts.method != Method::HEAD {
         return Err(ApiStatus::method_not_allowed());
     }
@@ -41,7 +45,7 @@ pub(crate) fn other(api: &Arc<Api>, call: &mut Call, target: &Target) -> Result<
             "" => discovery::root(api, headers),
             "/metrics" => Ok(health::metrics(api)),
             "/openapi/v2" => openapi::v2(headers),
-            "/openapi/v3" => openapi::index(api, headers),
+            "/openapi/v3" => openapi::index(api, headers).await,
             "/.well-known/openid-configuration" => {
                 let server = format!("https://{}", api.config.advertise);
                 Ok(respond::json(
@@ -51,7 +55,7 @@ pub(crate) fn other(api: &Arc<Api>, call: &mut Call, target: &Target) -> Result<
             }
             "/openid/v1/jwks" => Ok(respond::json(200, &api.config.tokens.jwks())),
             path => match path.strip_prefix("/openapi/v3/") {
-                Some(key) => openapi::document(api, headers, key, &call.query),
+                Some(key) => openapi::document(api, headers, key, &call.query).await,
                 None => Ok(respond::no_page()),
             },
         },

@@ -186,7 +186,7 @@ async fn handle(
             resource(api, call, *wanted, body, watched).await
         }
         other => {
-            let answer = dispatch::other(api, &mut call, &other)?;
+            let answer = dispatch::other(api, &mut call, &other).await?;
             drop(permit);
             Ok(answer)
         }

@@ -3,6 +3,7 @@
 mod access;
 mod collections;
 mod custom;
+mod discovery;
 mod greedy;
 mod harness;
 mod hostile;
