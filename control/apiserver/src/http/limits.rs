@@ -7,6 +7,8 @@ use minicloud_api::share::{Share, Shares};
 use minicloud_api::status::ApiStatus;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics::Gauge;
+
 /// The bounds of the HTTP edge. The defaults suit a small machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -99,6 +101,8 @@ struct Budget {
 pub struct Place {
     _of_all: OwnedSemaphorePermit,
     of_user: Option<Share<String>>,
+    /// What counts a long request among those that are open.
+    pub(crate) gauge: Option<Gauge>,
 }
 
 impl InFlight {
@@ -122,6 +126,7 @@ impl InFlight {
         Ok(Place {
             _of_all: place.map_err(|_| too_many())?,
             of_user: None,
+            gauge: None,
         })
     }
 

@@ -22,6 +22,7 @@ use super::limits::{Lane, Place};
 use super::respond::{self, Answer};
 use crate::api::Api;
 use crate::authn::Peer;
+use crate::metrics::Labels;
 use crate::path::{self, ResourceRequest, Target, Verb};
 use crate::query::Query;
 use crate::{authn, dispatch};
@@ -77,7 +78,7 @@ pub async fn serve(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -
         Err(_) => {
             tracing::error!(
                 path = seen.path,
-                verb = seen.verb,
+                verb = seen.labels.verb(),
                 "a request panicked; answered 500"
             );
             respond::status(&ApiStatus::internal(
@@ -92,21 +93,16 @@ pub async fn serve(api: Arc<Api>, peer: Arc<Peer>, request: Request<Incoming>) -
     if head_only {
         *answer.body_mut() = Body::empty();
     }
-    api.metrics.request(
-        seen.verb,
-        &seen.resource,
-        answer.status().as_u16(),
-        began.elapsed(),
-        seen.long,
-    );
+    let took = (!seen.long).then(|| began.elapsed());
+    let code = answer.status().as_u16();
+    api.metrics.request(&api.registry, &seen.labels, code, took);
     answer
 }
 
 /// What is known about a request for metrics and logs, filled in as it becomes known.
 #[derive(Default)]
 struct Seen {
-    verb: &'static str,
-    resource: String,
+    labels: Labels,
     path: String,
     long: bool,
 }
@@ -120,6 +116,7 @@ async fn handle(
     let (mut parts, incoming) = request.into_parts();
     let path = parts.uri.path();
     let query_text = parts.uri.query().unwrap_or_default();
+    seen.labels = Labels::of_path(&parts.method, path);
     if path.len() + query_text.len() > URI_BYTES_MAX {
         return Err(ApiStatus::new(
             414,
@@ -127,7 +124,6 @@ async fn handle(
             "the path of the request is too long",
         ));
     }
-    seen.verb = method_word(&parts.method);
     path.clone_into(&mut seen.path);
     let query = Query::read(query_text)?;
     let target = path::parse(&parts.method, path, &query)?;
@@ -138,27 +134,20 @@ async fn handle(
     }
     let lane = lane(&target);
     seen.long = lane == Lane::Long;
-    if let Target::Resource(r) = &target {
-        seen.verb = r.verb.as_str();
-        // Only what is served becomes a label: a client must not be able to grow the metrics.
-        if api
-            .registry
-            .snapshot()
-            .get(&r.group, &r.version, &r.resource)
-            .is_some()
-        {
-            seen.resource = if r.group.is_empty() {
-                r.resource.clone()
-            } else {
-                format!("{}.{}", r.resource, r.group)
-            };
-        }
+    if let Target::Resource(r) = &target
+        && let Some(row) = api.registry.get(&r.group, &r.version, &r.resource)
+        && let Some(labels) = Labels::of_resource(&row, r, &parts.method, &query)
+    {
+        seen.labels = labels;
     }
     let mut permit = api.in_flight.enter(lane)?;
     let user = authn::authenticate(api, &mut parts.headers, peer)?;
     api.in_flight.count(&mut permit, lane, &user.username)?;
     let user = authn::impersonate(api, &parts.headers, user)?;
     authorize(api, &user, &target, &parts, &query)?;
+    if seen.long {
+        permit.gauge = Some(api.metrics.long_running(&api.registry, &seen.labels));
+    }
 
     let mut call = Call {
         parts,

@@ -14,3 +14,4 @@ mod nodes;
 mod objects;
 mod runtime;
 mod streams;
+mod told;
