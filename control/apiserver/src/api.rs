@@ -27,9 +27,10 @@ pub struct Api {
     pub(crate) openapi: crate::openapi::Cache,
     /// Held while what is derived from an object is brought up to date.
     pub(crate) observing: Mutex<()>,
-    /// Held while Services get addresses, from choosing to storing.
+    /// Held while Services get addresses and definitions names, from choosing to storing.
     pub(crate) names: tokio::sync::Mutex<()>,
     pub(crate) cleaning: crate::crds::Cleaning,
+    pub(crate) claims: crate::crds::Claims,
     /// Told when a role has changed: aggregated roles may have to follow.
     pub(crate) roles_changed: tokio::sync::Notify,
     ending: watch::Sender<bool>,
@@ -48,6 +49,7 @@ impl Api {
             observing: Mutex::new(()),
             names: tokio::sync::Mutex::new(()),
             cleaning: crate::crds::Cleaning::default(),
+            claims: crate::crds::Claims::default(),
             roles_changed: tokio::sync::Notify::new(),
             ending: watch::channel(false).0,
             config,

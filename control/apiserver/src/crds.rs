@@ -1,20 +1,23 @@
 //! CustomResourceDefinitions: from an object to rows of the registry, names and conditions, and what happens when one goes.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use minicloud_api::field::{FieldError, Path};
+use minicloud_api::field::{ErrorList, FieldError, Path};
 use minicloud_api::meta;
 use minicloud_api::status::ApiStatus;
-use minicloud_api::user::{GROUP_MASTERS, UserInfo};
 use minicloud_schema::crd;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::objects;
 use crate::registry::{Definition, Registry, Resource};
+use crate::start::server_user;
 use crate::strategy::Part;
 use crate::verbs::change;
 use crate::verbs::delete;
@@ -25,28 +28,39 @@ use crate::verbs::deletion::{self, Decision};
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Serves what a stored definition says, or stops serving it.
-pub(crate) fn observe(registry: &Registry, name: &str, definition: Option<&Value>) {
+pub(crate) fn observe(api: &Api, name: &str, definition: Option<&Value>) {
+    api.claims.observe(name, definition);
     let Some(definition) = definition.filter(|d| condition(d, "Established")) else {
-        registry.remove(name);
+        api.registry.remove(name);
         return;
     };
-    match crd::compile(definition) {
-        Ok(compiled) => registry.put(
-            name,
-            Definition {
-                compiled: Arc::new(compiled),
-                terminating: meta::is_deleting(definition),
-                revision: meta::resource_version(definition)
-                    .parse()
-                    .unwrap_or(u64::MAX),
-            },
-        ),
+    match compile(definition) {
+        Ok(compiled) => api.registry.put(name, compiled),
         Err(errors) => {
             // It was valid when it was stored; a newer server may see it otherwise.
             tracing::error!(name, %errors, "a stored CustomResourceDefinition cannot be served");
-            registry.remove(name);
+            api.registry.remove(name);
         }
     }
+}
+
+/// What the registry needs to know of a definition.
+pub(crate) fn compile(definition: &Value) -> Result<Definition, ErrorList> {
+    let mut digest = DefaultHasher::new();
+    meta::uid(definition).hash(&mut digest);
+    definition.get("spec").hash(&mut digest);
+    definition
+        .pointer("/status/acceptedNames")
+        .hash(&mut digest);
+    Ok(Definition {
+        compiled: Arc::new(crd::compile(definition)?),
+        terminating: meta::is_deleting(definition),
+        revision: meta::resource_version(definition)
+            .parse()
+            .unwrap_or(u64::MAX),
+        digest: digest.finish(),
+        outdated: CancellationToken::new(),
+    })
 }
 
 fn condition(definition: &Value, kind: &str) -> bool {
@@ -71,29 +85,63 @@ fn set_condition(definition: &mut Value, kind: &str, status: &str, reason: &str,
     }
 }
 
+/// The names that definitions have, those that are not served as well: what others are judged against.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    /// Of each definition what [`crd::naming`] reads.
+    by_name: Mutex<BTreeMap<String, Value>>,
+    changed: Notify,
+}
+
+impl Claims {
+    fn observe(&self, name: &str, definition: Option<&Value>) {
+        let at = |pointer: &str| definition.and_then(|d| d.pointer(pointer));
+        if definition.is_some() {
+            let claim = json!({
+                "metadata": {"name": name},
+                "spec": {"group": at("/spec/group")},
+                "status": {"acceptedNames": at("/status/acceptedNames"), "conditions": at("/status/conditions")},
+            });
+            self.lock().insert(name.to_owned(), claim);
+        } else {
+            self.lock().remove(name);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Returns when names may have come free.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The definitions that do not have all the names that they ask for.
+    fn waiting(&self) -> Vec<String> {
+        let claims = self.lock();
+        let waiting = claims
+            .iter()
+            .filter(|(_, c)| !condition(c, "NamesAccepted"));
+        waiting.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Value>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Judges the definitions anew that wait for names: whoever had them may have let them go.
+pub(crate) async fn settle(api: &Arc<Api>) {
+    for waiting in api.claims.waiting() {
+        let result = write(api, &waiting, |definition| name(api, definition)).await;
+        if let Err(error) = result {
+            tracing::warn!(name = waiting, %error, "cannot judge the names of a definition; trying again when another changes");
+        }
+    }
+}
+
 /// Decides about the names of a new or changed definition and writes the decision into its status.
 pub(crate) fn name(api: &Api, definition: &mut Value) {
-    let Some(resource) = api
-        .registry
-        .built_in("apiextensions.k8s.io", "customresourcedefinitions")
-    else {
-        return;
-    };
-    let group = definition
-        .pointer("/spec/group")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let own = meta::name(definition).to_owned();
-    // Definitions of this group only: the rest cannot be in the way.
-    let others: Vec<Value> = api
-        .registry
-        .snapshot()
-        .definitions()
-        .filter(|(name, compiled)| **name != own && compiled.group == group)
-        .filter_map(|(name, _)| api.object(&resource, "", name).ok())
-        .collect();
-    let naming = crd::naming(definition, others.iter(), &meta::time(Timestamp::now()));
+    let now = meta::time(Timestamp::now());
+    let naming = crd::naming(definition, api.claims.lock().values(), &now);
     let storage: Vec<String> = definition
         .pointer("/spec/versions")
         .and_then(Value::as_array)
@@ -165,7 +213,7 @@ pub(crate) fn decide(
 
 /// The definitions whose objects are being removed.
 #[derive(Debug, Default)]
-pub(crate) struct Cleaning(std::sync::Mutex<BTreeSet<String>>);
+pub(crate) struct Cleaning(Mutex<BTreeSet<String>>);
 
 /// How long to wait for objects whose finalizers take their time.
 const POLL: Duration = Duration::from_millis(250);
@@ -176,7 +224,7 @@ pub(crate) fn clean_up(api: &Arc<Api>, name: &str) {
         .cleaning
         .0
         .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .unwrap_or_else(PoisonError::into_inner)
         .insert(name.to_owned())
     {
         return;
@@ -191,20 +239,58 @@ pub(crate) fn clean_up(api: &Arc<Api>, name: &str) {
         api.cleaning
             .0
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .remove(&name);
     });
 }
 
 async fn remove_all(api: &Arc<Api>, name: &str) {
-    let user = UserInfo::new("system:apiserver", [GROUP_MASTERS]);
+    let Some(definition) = api.find(
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "",
+        name,
+    ) else {
+        return;
+    };
+    // Not from the registry, which knows only versions that are served.
+    match compile(&definition).map(|compiled| compiled.storage_row(name)) {
+        Ok(Some(row)) => remove_objects(api, name, &Arc::new(row)).await,
+        Ok(None) => {}
+        Err(errors) => {
+            tracing::error!(name, %errors, "a deleted CustomResourceDefinition stays: its objects cannot be read to remove them");
+            return;
+        }
+    }
+    let result = write(api, name, |definition| {
+        set_condition(
+            definition,
+            "Terminating",
+            "False",
+            "InstanceDeletionCompleted",
+            "removed all instances",
+        );
+        let left: Vec<String> = meta::finalizers(definition)
+            .filter(|f| *f != FINALIZER)
+            .map(str::to_owned)
+            .collect();
+        let metadata = meta::metadata_mut(definition);
+        if left.is_empty() {
+            metadata.remove("finalizers");
+        } else {
+            metadata.insert("finalizers".into(), left.into());
+        }
+    })
+    .await;
+    if let Err(error) = result {
+        tracing::warn!(name, %error, "cannot finish the deletion of a definition");
+    }
+}
+
+/// Returns when there are no more objects under `row`.
+async fn remove_objects(api: &Arc<Api>, name: &str, row: &Arc<Resource>) {
+    let user = server_user();
     loop {
-        let snapshot = api.registry.snapshot();
-        let row = snapshot
-            .rows()
-            .find(|r| r.custom().is_some_and(|c| c.crd_name == name))
-            .cloned();
-        let Some(row) = row else { break };
         let entries = match api.store.list(&row.prefix, None, 0, None).await {
             Ok(page) => page.entries,
             Err(error) => {
@@ -214,23 +300,30 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
             }
         };
         if entries.is_empty() {
-            break;
+            return;
         }
-        let result =
-            delete::remove_all(api, &user, &row, &entries, &DeleteOptions::default()).await;
+        let result = delete::remove_all(api, &user, row, &entries, &DeleteOptions::default()).await;
         if let Err(error) = result {
             tracing::warn!(name, %error, "cannot delete an object of a deleted definition; trying again");
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// The server's own write of a definition, whoever else writes it; nothing where it is gone.
+async fn write(
+    api: &Arc<Api>,
+    name: &str,
+    change: impl Fn(&mut Value) + Send + Sync,
+) -> Result<(), ApiStatus> {
     let Some(resource) = api
         .registry
         .built_in("apiextensions.k8s.io", "customresourcedefinitions")
     else {
-        return;
+        return Ok(());
     };
     let wish = change::Change {
-        user: &user,
+        user: &server_user(),
         resource: &resource,
         namespace: "",
         name,
@@ -240,33 +333,14 @@ async fn remove_all(api: &Arc<Api>, name: &str) {
     };
     let result = change::apply(api, &wish, |old| {
         let mut new = old.clone();
-        set_condition(
-            &mut new,
-            "Terminating",
-            "False",
-            "InstanceDeletionCompleted",
-            "removed all instances",
-        );
-        let left: Vec<String> = meta::finalizers(old)
-            .filter(|f| *f != FINALIZER)
-            .map(str::to_owned)
-            .collect();
-        let metadata = meta::metadata_mut(&mut new);
-        if left.is_empty() {
-            metadata.remove("finalizers");
-        } else {
-            metadata.insert("finalizers".into(), left.into());
-        }
+        change(&mut new);
         // Not based on a version: whoever writes in between does not matter here.
-        metadata.remove("resourceVersion");
+        meta::metadata_mut(&mut new).remove("resourceVersion");
         Ok(new)
-    })
-    .await;
-    match result {
-        Err(error) if error.code != 404 => {
-            tracing::warn!(name, %error, "cannot finish the deletion of a definition")
-        }
-        _ => {}
+    });
+    match result.await {
+        Err(error) if error.code != 404 => Err(error),
+        _ => Ok(()),
     }
 }
 

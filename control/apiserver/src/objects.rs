@@ -229,7 +229,7 @@ impl Api {
             ("persistentvolumes", None) => self.authorizer.remove_persistent_volume(name),
             ("services", service) => self.services.observe(namespace, name, service.as_ref()),
             ("customresourcedefinitions", definition) => {
-                crate::crds::observe(&self.registry, name, definition.as_ref());
+                crate::crds::observe(self, name, definition.as_ref());
             }
             _ => {}
         }

@@ -294,7 +294,7 @@ fn info<'a>(row: &'a Resource, schema: Option<&'a Value>) -> ResourceInfo<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Definition, Registry};
+    use crate::registry::Registry;
 
     fn put(registry: &Registry, group: &str) {
         let definition = json!({"spec": {
@@ -302,11 +302,7 @@ mod tests {
             "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}],
         }});
-        let definition = Definition {
-            compiled: Arc::new(minicloud_schema::crd::compile(&definition).unwrap()),
-            terminating: false,
-            revision: 1,
-        };
+        let definition = crate::crds::compile(&definition).unwrap();
         registry.put(&format!("widgets.{group}"), definition);
     }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use minicloud_schema::crd::CompiledVersion;
 use minicloud_schema::table::Columns;
 use minicloud_validation::KindRules;
+use tokio_util::sync::CancellationToken;
 
 use crate::path::Verb;
 
@@ -60,6 +61,8 @@ pub struct CustomVersion {
     /// Objects that were written before this revision, or through another version, may lack what the schema now fills in: they
     /// are brought into shape when they are read.
     pub shaped_since: u64,
+    /// Cancelled when the definition goes or serves something else: what was made of this row is no longer true.
+    pub outdated: CancellationToken,
 }
 
 /// One row: everything that is generic code's to know about a resource.

@@ -17,6 +17,8 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::http::server;
 
+pub(crate) use bootstrap::server_user;
+
 /// Why the API server did not start. None of it passes by itself: report and exit.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -1,9 +1,7 @@
-use minicloud_schema::crd;
 use serde_json::json;
 
 use super::*;
 use crate::path::{self, Target};
-use crate::registry::Definition;
 
 fn labels_of(registry: &Registry, method: Method, uri: &str) -> Labels {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
@@ -146,14 +144,7 @@ fn a_resource_that_is_gone_is_forgotten() {
             "versions": [{"name": "v1", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": {"type": "object"}}}],
         }});
-        registry.put(
-            &name,
-            Definition {
-                compiled: Arc::new(crd::compile(&definition).unwrap()),
-                terminating: false,
-                revision: 1,
-            },
-        );
+        registry.put(&name, crate::crds::compile(&definition).unwrap());
         let path = format!("/apis/g{n}.org/v1/widgets?watch=1");
         let watch = labels_of(&registry, Method::GET, &path);
         let gauge = metrics.long_running(&registry, &watch);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use minicloud_schema::crd::CompiledCrd;
+use tokio_util::sync::CancellationToken;
 
 use super::{Resource, builtin, custom};
 
@@ -60,6 +61,17 @@ pub struct Definition {
     pub terminating: bool,
     /// The revision of its last change.
     pub revision: u64,
+    /// A digest of what its rows are made from: while it stays the same, so does what watches show.
+    pub digest: u64,
+    /// See [`super::CustomVersion::outdated`].
+    pub outdated: CancellationToken,
+}
+
+impl Definition {
+    /// The row that objects are stored under, also while no version is served.
+    pub fn storage_row(&self, name: &str) -> Option<Resource> {
+        custom::storage_row(name, self)
+    }
 }
 
 /// The registry itself.
@@ -117,11 +129,18 @@ impl Registry {
     }
 
     /// Adds or replaces what a definition serves.
-    pub fn put(&self, name: &str, definition: Definition) {
-        self.custom
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), definition);
+    pub fn put(&self, name: &str, mut definition: Definition) {
+        let mut custom = self.custom.write().unwrap_or_else(PoisonError::into_inner);
+        match custom.get(name) {
+            Some(old) if old.digest == definition.digest => {
+                definition.outdated = old.outdated.clone();
+            }
+            // Before the new rows are there: no old row may show what is written through a new one.
+            Some(old) => old.outdated.cancel(),
+            None => {}
+        }
+        custom.insert(name.to_owned(), definition);
+        drop(custom);
         self.rebuild();
     }
 
@@ -131,9 +150,9 @@ impl Registry {
             .custom
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(name)
-            .is_some();
-        if removed {
+            .remove(name);
+        if let Some(old) = removed {
+            old.outdated.cancel();
             self.rebuild();
         }
     }
@@ -201,11 +220,6 @@ impl Registry {
                 .collect(),
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
-    }
-
-    /// What a definition compiled to, while it is served.
-    pub fn definition(&self, name: &str) -> Option<Arc<CompiledCrd>> {
-        self.snapshot().custom.get(name).cloned()
     }
 }
 

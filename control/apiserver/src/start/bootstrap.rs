@@ -22,7 +22,7 @@ use crate::verbs::delete;
 use crate::verbs::delete_options::DeleteOptions;
 
 /// The server's own identity.
-pub(super) fn server_user() -> UserInfo {
+pub(crate) fn server_user() -> UserInfo {
     UserInfo::new("system:apiserver", [GROUP_MASTERS])
 }
 

@@ -1,4 +1,5 @@
-//! What the server keeps up while it runs: events do not live for ever, aggregated roles show what they gather.
+//! What the server keeps up while it runs: events do not live for ever, aggregated roles show what they gather, definitions get
+//! the names that others let go.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(super) async fn run(api: Arc<Api>, address: SocketAddr, mut shutdown: Shutdo
                 roles_due = None;
                 aggregate(&api).await;
             }
+            () = api.claims.changed() => crate::crds::settle(&api).await,
             () = shutdown.wait() => return,
         }
     }

@@ -1,8 +1,8 @@
 //! Following a collection: what happened, as one selection sees it.
 //!
 //! The pure half ([`seen`]) decides what a change in the store is to a watcher with a selector; the rest turns it into lines of
-//! JSON. A watch ends by its time, by shutdown, or when the client is too slow, and the client then goes on from the last
-//! version it saw.
+//! JSON. A watch ends by its time, by shutdown, when the client is too slow, or when the definition of what it shows changes,
+//! and the client then goes on from the last version it saw.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use minicloud_store::{Entry, Event, EventKind, StoreError, Watch};
 use serde_json::{Value, json};
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::output;
 use crate::api::Api;
@@ -85,6 +86,8 @@ struct Watcher {
     next_bookmark: Instant,
     last_bookmark: u64,
     ending: signal::Receiver<bool>,
+    /// Cancelled when `resource` no longer tells how objects are served.
+    outdated: CancellationToken,
     /// Tables define their columns once.
     headers_sent: bool,
     over: bool,
@@ -167,6 +170,9 @@ pub(crate) async fn watch(
         next_bookmark: now + BOOKMARK_INTERVAL.min(lasts.mul_f32(0.9)),
         last_bookmark: 0,
         ending: api.ending(),
+        outdated: resource
+            .custom()
+            .map_or_else(CancellationToken::new, |c| c.outdated.clone()),
         headers_sent: false,
         over: false,
         _permit: permit,
@@ -210,9 +216,6 @@ impl Watcher {
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = BytesMut::new();
         loop {
-            if self.over {
-                return None;
-            }
             self.fill(&mut out);
             if !out.is_empty() {
                 return Some(out.freeze());
@@ -226,6 +229,7 @@ impl Watcher {
                 event = self.watch.next() => Woken::Event(event),
                 () = tokio::time::sleep_until(self.ends_at.min(self.next_bookmark)) => Woken::Time,
                 _ = self.ending.wait_for(|ending| *ending) => Woken::Ending,
+                () = self.outdated.cancelled() => Woken::Ending,
             };
             match woken {
                 Woken::Event(Ok(event)) => self.put(&mut out, &event),
@@ -244,17 +248,23 @@ impl Watcher {
                     if self.bookmarks {
                         self.bookmark(&mut out, None);
                     }
-                    if !out.is_empty() {
-                        return Some(out.freeze());
-                    }
                 }
                 Woken::Ending => self.over = true,
             }
         }
     }
 
+    /// True when nothing more may be shown.
+    fn ended(&mut self) -> bool {
+        self.over |= self.outdated.is_cancelled();
+        self.over
+    }
+
     /// Adds all that is there already, up to the size of a batch.
     fn fill(&mut self, out: &mut BytesMut) {
+        if self.ended() {
+            return;
+        }
         while out.len() < BATCH_BYTES {
             let Some(entry) = self.initial.next() else {
                 break;
@@ -267,7 +277,7 @@ impl Watcher {
         if let Some(revision) = self.initial_end.take() {
             self.bookmark(out, Some(revision));
         }
-        while out.len() < BATCH_BYTES {
+        while out.len() < BATCH_BYTES && !self.over {
             match self.watch.try_next() {
                 Ok(Some(event)) => self.put(out, &event),
                 Ok(None) => break,
@@ -280,7 +290,9 @@ impl Watcher {
     }
 
     fn put(&mut self, out: &mut BytesMut, event: &Event) {
-        if event.revision() <= self.after {
+        // The second: what has been taken may have been written through a newer definition. The client gets it when it
+        // watches again.
+        if event.revision() <= self.after || self.ended() {
             return;
         }
         let (resource, selection) = (&self.resource, &self.selection);

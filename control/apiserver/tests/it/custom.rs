@@ -1,9 +1,15 @@
 //! CustomResourceDefinitions and what they define.
 
-use http::Method;
+use std::time::Duration;
+
+use futures::io::AsyncBufReadExt;
+use futures::stream::{BoxStream, StreamExt};
+use http::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::harness::{Server, call, eventually, send};
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn custom_resources_live_and_end_with_their_definition() {
@@ -28,7 +34,6 @@ async fn custom_resources_live_and_end_with_their_definition() {
             }],
         },
     });
-    const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let (code, made) = call(&c, Method::POST, CRDS, &definition).await;
     assert_eq!(code, 201, "{made}");
     let conditions = made["status"]["conditions"].to_string();
@@ -207,7 +212,6 @@ async fn what_is_built_in_cannot_be_defined_again() {
                 "spec": {"group": group, "scope": "Namespaced", "names": {"plural": plural, "kind": kind},
                     "versions": [version(served)]},
             });
-            const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
             let (code, answer) = call(&c, Method::POST, CRDS, &definition).await;
             assert_eq!(code, 422, "{answer}");
             let message = answer["message"].as_str().unwrap();
@@ -218,5 +222,186 @@ async fn what_is_built_in_cannot_be_defined_again() {
     let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
     let odd = json!({"metadata": {"name": "odd"}, "rules": [{"verbs": []}]});
     assert_eq!(call(&c, Method::POST, roles, &odd).await.0, 422);
+    server.stop().await;
+}
+
+/// A definition of `kind` in `example.org` with these versions, of which the first is stored.
+fn definition(plural: &str, kind: &str, versions: &[&str]) -> Value {
+    let version = |name: &&str| {
+        json!({"name": name, "served": true, "storage": name == &versions[0], "schema": {"openAPIV3Schema": {
+            "type": "object", "properties": {"spec": {"type": "object", "properties": {"color": {"type": "string"}}}}}}})
+    };
+    let versions: Vec<Value> = versions.iter().map(version).collect();
+    json!({
+        "metadata": {"name": format!("{plural}.example.org")},
+        "spec": {"group": "example.org", "scope": "Namespaced", "names": {"plural": plural, "kind": kind}, "versions": versions},
+    })
+}
+
+/// The events of a watch, from its begin on.
+async fn watch(c: &kube::Client, path: &str) -> BoxStream<'static, Value> {
+    let request = Request::get(format!("{path}?watch=1&timeoutSeconds=300"));
+    let answer = c.request_stream(request.body(Vec::new()).unwrap()).await;
+    let lines = answer.unwrap().lines();
+    lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .boxed()
+}
+
+/// The next event as `TYPE name`; empty at the end of the watch.
+async fn next(watch: &mut BoxStream<'static, Value>) -> String {
+    let next = tokio::time::timeout(Duration::from_secs(10), watch.next());
+    match next.await.expect("an event, or the end of the watch") {
+        Some(event) => {
+            let (kind, name) = (&event["type"], &event["object"]["metadata"]["name"]);
+            format!("{} {}", kind.as_str().unwrap(), name.as_str().unwrap())
+        }
+        None => String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_end_when_the_definition_changes_or_goes() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let cars = definition("cars", "Car", &["v1", "v2"]);
+    assert_eq!(call(&c, Method::POST, CRDS, &cars).await.0, 201);
+    let crd = format!("{CRDS}/cars.example.org");
+    let path = "/apis/example.org/v2/namespaces/default/cars";
+    let car = |name: &str| json!({"apiVersion": "example.org/v2", "kind": "Car", "metadata": {"name": name}, "spec": {"color": "red", "size": 1}});
+    let mut before = watch(&c, path).await;
+    // Another definition, labels and status are none of the watch's business.
+    let bikes = definition("bikes", "Bike", &["v1"]);
+    assert_eq!(call(&c, Method::POST, CRDS, &bikes).await.0, 201);
+    let label = json!({"metadata": {"labels": {"a": "b"}}});
+    assert_eq!(call(&c, Method::PATCH, &crd, &label).await.0, 200);
+    let (_, mut seen) = call(&c, Method::GET, &crd, &Value::Null).await;
+    let more =
+        json!({"type": "NonStructuralSchema", "status": "False", "reason": "Test", "message": ""});
+    seen["status"]["conditions"]
+        .as_array_mut()
+        .unwrap()
+        .push(more);
+    assert_eq!(
+        call(&c, Method::PUT, &format!("{crd}/status"), &seen)
+            .await
+            .0,
+        200
+    );
+    assert_eq!(call(&c, Method::POST, path, &car("a")).await.0, 201);
+    assert_eq!(next(&mut before).await, "ADDED a");
+    // A new field: who watches again sees it.
+    let mut wider = cars.clone();
+    for version in wider["spec"]["versions"].as_array_mut().unwrap() {
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"] =
+            json!({"type": "integer"});
+    }
+    let versions = json!({"spec": {"versions": wider["spec"]["versions"]}});
+    assert_eq!(call(&c, Method::PATCH, &crd, &versions).await.0, 200);
+    assert_eq!(call(&c, Method::POST, path, &car("b")).await.0, 201);
+    assert_eq!(next(&mut before).await, "");
+    let mut after = watch(&c, path).await;
+    assert_eq!(next(&mut after).await, "ADDED a");
+    let b = after.next().await.unwrap();
+    assert_eq!(
+        b["object"]["spec"],
+        json!({"color": "red", "size": 1}),
+        "{b}"
+    );
+    // The definition goes: so do its objects, then the watch ends.
+    assert_eq!(call(&c, Method::DELETE, &crd, &Value::Null).await.0, 200);
+    let mut gone = [next(&mut after).await, next(&mut after).await];
+    gone.sort();
+    assert_eq!(gone, ["DELETED a", "DELETED b"]);
+    assert_eq!(next(&mut after).await, "");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_go_with_their_definition_when_no_version_is_served() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let cars = definition("cars", "Car", &["v1"]);
+    let crd = format!("{CRDS}/cars.example.org");
+    let path = "/apis/example.org/v1/namespaces/default/cars";
+    assert_eq!(call(&c, Method::POST, CRDS, &cars).await.0, 201);
+    let car = json!({"apiVersion": "example.org/v1", "kind": "Car", "metadata": {"name": "a"}});
+    assert_eq!(call(&c, Method::POST, path, &car).await.0, 201);
+    let mut hidden = cars.clone();
+    hidden["spec"]["versions"][0]["served"] = false.into();
+    let hide = json!({"spec": {"versions": hidden["spec"]["versions"]}});
+    assert_eq!(call(&c, Method::PATCH, &crd, &hide).await.0, 200);
+    assert_eq!(call(&c, Method::GET, path, &Value::Null).await.0, 404);
+    assert_eq!(call(&c, Method::DELETE, &crd, &Value::Null).await.0, 200);
+    eventually("the definition is gone", async || {
+        (call(&c, Method::GET, &crd, &Value::Null).await.0 == 404).then_some(())
+    })
+    .await;
+    assert_eq!(call(&c, Method::POST, CRDS, &cars).await.0, 201);
+    let (code, list) = call(&c, Method::GET, path, &Value::Null).await;
+    assert_eq!((code, &list["items"]), (200, &json!([])));
+    server.stop().await;
+}
+
+/// True when a definition of `example.org` has this condition.
+async fn has(c: &kube::Client, plural: &str, condition: &str) -> bool {
+    let path = format!("{CRDS}/{plural}.example.org");
+    let (_, crd) = call(c, Method::GET, &path, &Value::Null).await;
+    let mut conditions = crd["status"]["conditions"].as_array().unwrap().iter();
+    conditions.any(|c| c["type"] == condition && c["status"] == "True")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_definitions_made_at_once_one_gets_the_kind() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    let plurals = ["a", "b", "c", "d", "e", "f"];
+    let made = plurals.map(async |plural| {
+        let car = definition(plural, "Car", &["v1"]);
+        call(&c, Method::POST, CRDS, &car).await.0
+    });
+    assert_eq!(futures::future::join_all(made).await, [201; 6]);
+    let mut named = 0;
+    for plural in plurals {
+        named += u32::from(has(&c, plural, "NamesAccepted").await);
+    }
+    assert_eq!(named, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_come_free_go_to_the_definition_that_waits_for_them() {
+    let server = Server::start().await;
+    let c = server.admin().await;
+    for (plural, kind, short, named) in [
+        ("cars", "Car", "wheels", true),
+        ("bikes", "Bike", "wheels", false),
+        ("autos", "Car", "au", false),
+        // A definition that waits for one name has the others.
+        ("vans", "Van", "au", false),
+    ] {
+        let mut made = definition(plural, kind, &["v1"]);
+        made["spec"]["names"]["shortNames"] = json!([short]);
+        assert_eq!(call(&c, Method::POST, CRDS, &made).await.0, 201);
+        assert_eq!(has(&c, plural, "NamesAccepted").await, named, "{plural}");
+        assert_eq!(has(&c, plural, "Established").await, named, "{plural}");
+    }
+    let established = async |plural: &str| {
+        eventually(plural, async || {
+            has(&c, plural, "Established").await.then_some(())
+        })
+        .await;
+        assert!(has(&c, plural, "NamesAccepted").await);
+        let path = format!("/apis/example.org/v1/{plural}");
+        assert_eq!(call(&c, Method::GET, &path, &Value::Null).await.0, 200);
+    };
+    let cars = format!("{CRDS}/cars.example.org");
+    let release = json!({"spec": {"names": {"shortNames": []}}});
+    assert_eq!(call(&c, Method::PATCH, &cars, &release).await.0, 200);
+    established("bikes").await;
+    assert!(!has(&c, "autos", "Established").await);
+    assert_eq!(call(&c, Method::DELETE, &cars, &Value::Null).await.0, 200);
+    established("autos").await;
+    assert!(!has(&c, "vans", "Established").await);
     server.stop().await;
 }
