@@ -9,6 +9,7 @@ use minicloud_store::Entry;
 use serde_json::Value;
 
 use crate::codec;
+use crate::objects;
 use crate::query::ListOptions;
 use crate::registry::Resource;
 
@@ -34,14 +35,21 @@ impl Selection {
         let all = FieldSelector::parse(&options.field_selector)
             .map_err(|e| ApiStatus::bad_request(e.0))?;
         let (mut names, mut fields) = (FieldSelector::default(), FieldSelector::default());
+        // Kinds with fields of their own have rules of their own in Kubernetes, all others share the default ones.
+        let own_rules = resource.is_custom() || !resource.fields.is_empty();
         for term in all.terms {
             match term.0.as_str() {
-                "metadata.name" | "metadata.namespace" => names.terms.push(term),
+                "metadata.name" => names.terms.push(term),
+                "metadata.namespace" if resource.namespaced || !own_rules => names.terms.push(term),
                 field if resource.fields.iter().any(|f| f == field) => fields.terms.push(term),
                 field => {
-                    return Err(ApiStatus::bad_request(format!(
-                        "field label not supported: {field}"
-                    )));
+                    return Err(ApiStatus::bad_request(if own_rules {
+                        format!("field label not supported: {field}")
+                    } else {
+                        format!(
+                            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                        )
+                    }));
                 }
             }
         }
@@ -99,7 +107,8 @@ impl Selection {
         if self.fields.is_empty() {
             return true;
         }
-        let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else {
+        // As a client sees it, with what a definition fills in by now.
+        let Ok(object) = objects::decode(resource, &entry.value, entry.mod_revision) else {
             return false;
         };
         self.fields
@@ -129,6 +138,15 @@ fn field_of<'a>(resource: &Resource, object: &'a Value, field: &str) -> Cow<'a, 
                 .pointer("/source/component")
                 .filter(|c| c.as_str() != Some(""));
             return text(component.or_else(|| object.get("reportingComponent")));
+        }
+        "status.podIP" => {
+            // The first of all addresses, which clients may name without the others or only among them.
+            let single = at(object, stored).filter(|ip| ip.as_str() != Some(""));
+            return text(single.or_else(|| object.pointer("/status/podIPs/0/ip")));
+        }
+        "status.replicas" => {
+            let replicas = at(object, stored).and_then(Value::as_i64).unwrap_or(0);
+            return replicas.to_string().into();
         }
         "status.podIPs" => {
             let all: Vec<&str> = object
@@ -182,30 +200,45 @@ mod tests {
     use crate::registry::Registry;
     use serde_json::json;
 
+    /// True when the object is selected; otherwise the refusal.
+    fn selects(
+        resource: &Resource,
+        object: &Value,
+        labels: &str,
+        fields: &str,
+    ) -> Result<bool, String> {
+        let entry = Entry {
+            key: resource
+                .key("n", object["metadata"]["name"].as_str().unwrap())
+                .into(),
+            value: codec::encode(object),
+            create_revision: 1,
+            mod_revision: 1,
+        };
+        let options = ListOptions {
+            label_selector: labels.into(),
+            field_selector: fields.into(),
+            ..ListOptions::default()
+        };
+        Selection::new(resource, &options, "")
+            .map(|s| s.matches(resource, &entry))
+            .map_err(|e| {
+                assert_eq!(e.code, 400);
+                e.message
+            })
+    }
+
     #[test]
     fn selectors() {
         let registry = Registry::new();
         let pods = registry.get("", "v1", "pods").unwrap();
-        let value = codec::encode(&json!({
+        let pod = json!({
             "kind": "Pod", "apiVersion": "v1",
             "metadata": {"name": "p", "namespace": "n", "labels": {"app": "web"}},
             "spec": {"nodeName": "edge"}, "status": {"phase": "Running", "podIPs": [{"ip": "1.2.3.4"}]},
-        }));
-        let entry = Entry {
-            key: "/registry/pods/n/p".into(),
-            value,
-            create_revision: 1,
-            mod_revision: 1,
-        };
-        let check = |labels: &str, fields: &str, expect: Result<bool, u16>| {
-            let options = ListOptions {
-                label_selector: labels.into(),
-                field_selector: fields.into(),
-                ..ListOptions::default()
-            };
-            let got = Selection::new(&pods, &options, "")
-                .map(|s| s.matches(&pods, &entry))
-                .map_err(|e| e.code);
+        });
+        let check = |labels: &str, fields: &str, expect: Result<bool, ()>| {
+            let got = selects(&pods, &pod, labels, fields).map_err(|_| ());
             assert_eq!(got, expect, "{labels} {fields}");
         };
         check("", "", Ok(true));
@@ -216,9 +249,85 @@ mod tests {
         check("", "metadata.name!=p", Ok(false));
         check("", "status.phase!=Running", Ok(false));
         check("", "status.podIPs=1.2.3.4,spec.hostNetwork=false", Ok(true));
+        check("", "status.podIP=1.2.3.4", Ok(true));
         check("", "spec.nodeName=", Ok(false));
-        check("", "spec.foo=x", Err(400));
-        check("a=b=c", "", Err(400));
-        check("", "noop", Err(400));
+        check("", "spec.foo=x", Err(()));
+        check("a=b=c", "", Err(()));
+        check("", "noop", Err(()));
+    }
+
+    #[test]
+    fn each_kind_has_its_fields() {
+        let registry = Registry::new();
+        let check = |group: &str, plural: &str, fields: &str, expect: Result<bool, &str>| {
+            let resource = registry.built_in(group, plural).unwrap();
+            let object = json!({"metadata": {"name": "a"}, "status": {}});
+            let got = selects(&resource, &object, "", fields);
+            assert_eq!(
+                got.as_ref().map_err(String::as_str),
+                expect.as_ref().map_err(|e| *e),
+                "{plural} {fields}"
+            );
+        };
+        let unknown =
+            r#""spec.x" is not a known field selector: only "metadata.name", "metadata.namespace""#;
+        for (group, plural) in [
+            ("", "configmaps"),
+            ("", "persistentvolumes"),
+            ("apps", "deployments"),
+            ("rbac.authorization.k8s.io", "clusterroles"),
+            ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ] {
+            check(group, plural, "spec.x=y", Err(unknown));
+        }
+        let unsupported = "field label not supported: spec.x";
+        for plural in [
+            "pods",
+            "nodes",
+            "namespaces",
+            "secrets",
+            "services",
+            "events",
+        ] {
+            check("", plural, "spec.x=y", Err(unsupported));
+        }
+        let no_namespace = "field label not supported: metadata.namespace";
+        check("", "nodes", "metadata.namespace=", Err(no_namespace));
+        check("", "namespaces", "metadata.namespace=", Err(no_namespace));
+        check("", "persistentvolumes", "metadata.namespace=", Ok(true));
+        check("", "persistentvolumes", "metadata.namespace=n", Ok(false));
+        check("apps", "replicasets", "status.replicas=0", Ok(true));
+        check("apps", "replicasets", "status.replicas!=0", Ok(false));
+    }
+
+    #[test]
+    fn custom_resources_are_selected_as_clients_see_them() {
+        let registry = Registry::new();
+        let definition = json!({
+            "metadata": {"name": "cars.example.org", "resourceVersion": "2"},
+            "spec": {
+                "group": "example.org", "scope": "Cluster", "names": {"plural": "cars", "kind": "Car"},
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true,
+                    "selectableFields": [{"jsonPath": ".spec.color"}],
+                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                        "spec": {"type": "object", "default": {}, "properties": {
+                            "color": {"type": "string", "default": "red"},
+                        }},
+                    }}},
+                }],
+            },
+        });
+        let compiled = crate::crds::compile(&definition).unwrap();
+        registry.put("cars.example.org", compiled);
+        let cars = registry.get("example.org", "v1", "cars").unwrap();
+        // Stored at revision 1, before the default was there.
+        let car = json!({"metadata": {"name": "a"}});
+        assert_eq!(selects(&cars, &car, "", "spec.color=red"), Ok(true));
+        assert_eq!(selects(&cars, &car, "", "spec.color="), Ok(false));
+        for field in ["metadata.namespace", "spec.x"] {
+            let refused = selects(&cars, &car, "", &format!("{field}=")).unwrap_err();
+            assert_eq!(refused, format!("field label not supported: {field}"));
+        }
     }
 }

@@ -65,14 +65,16 @@ async fn lists_are_paged_and_selected() {
     )
     .await;
     assert_eq!(names(&one), ["m4"]);
-    let (code, _) = call(
+    let (code, refused) = call(
         &c,
         Method::GET,
         &format!("{MAPS}?fieldSelector=spec.x%3Dm4"),
         &Value::Null,
     )
     .await;
-    assert_eq!(code, 400);
+    let why =
+        r#""spec.x" is not a known field selector: only "metadata.name", "metadata.namespace""#;
+    assert_eq!((code, refused["message"].as_str()), (400, Some(why)));
     let future = crate::hostile::get(&server, &format!("{MAPS}?resourceVersion=999999")).await;
     assert!(
         future.starts_with("HTTP/1.1 504 ") && future.contains("ResourceVersionTooLarge"),
