@@ -239,11 +239,6 @@ impl Metrics {
         })
     }
 
-    /// Counts nothing: a watch is counted with its place (`http::limits::Place`), as every long request.
-    pub(crate) fn watching(&self, _plural: &str) -> Gauge {
-        Gauge::count(Arc::default())
-    }
-
     /// All counters as text; `extra` adds gauges that live elsewhere: name, labels, help and value.
     pub(crate) fn text(&self, registry: &Registry, extra: &[(&str, String, &str, f64)]) -> String {
         let snapshot = registry.snapshot();

@@ -62,7 +62,7 @@ pub fn tokens_work_inside_pods(c: &Cluster) {
     c.k("create rolebinding asker --role=asker --serviceaccount=default:asker");
     eventually("the right is given", Duration::from_secs(5), || {
         let said = ask(pods);
-        anyhow::ensure!(said.contains("\"kind\":\"Pod\""), "{said}");
+        anyhow::ensure!(said.contains("\"kind\": \"Pod\""), "{said}");
         Ok(())
     });
     assert_eq!(

@@ -23,7 +23,6 @@ use crate::http::body::{Body, BodyError};
 use crate::http::limits::Place;
 use crate::http::respond::{self, Answer};
 use crate::http::service::{Call, watch_duration};
-use crate::metrics::Gauge;
 use crate::negotiate::{self, Form};
 use crate::objects;
 use crate::path::ResourceRequest;
@@ -92,7 +91,6 @@ struct Watcher {
     headers_sent: bool,
     over: bool,
     _permit: Option<Place>,
-    _gauge: Gauge,
 }
 
 pub(crate) async fn watch(
@@ -176,7 +174,6 @@ pub(crate) async fn watch(
         headers_sent: false,
         over: false,
         _permit: permit,
-        _gauge: api.metrics.watching(&resource.plural),
     };
     let stream = stream::unfold(watcher, |mut watcher| async move {
         let piece = watcher.next().await?;

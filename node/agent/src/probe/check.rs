@@ -1,6 +1,7 @@
 //! Asks one question of a container: exec, httpGet, tcpSocket or grpc. The same for probes and lifecycle hooks. Know before changing:
 //! an answer never takes longer than its timeout, and a body is read only as far as a message needs.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,10 +153,19 @@ async fn tcp(
     dial(host, port).await.map(drop)
 }
 
+/// As people know it from elsewhere, and search for it.
+fn refusal(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 pub(super) async fn dial(host: &str, port: u16) -> Result<TcpStream, String> {
     let stream = TcpStream::connect((host, port))
         .await
-        .map_err(|e| format!("dial tcp {host}:{port}: {e}"))?;
+        .map_err(|e| format!("dial tcp {host}:{port}: {}", refusal(&e)))?;
     // A probe must not keep thousands of sockets waiting on the machine.
     let _ = stream.set_nodelay(true);
     Ok(stream)
