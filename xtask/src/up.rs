@@ -13,6 +13,7 @@ use crate::host::{self, run, step, wait_for};
 
 const DATA_DIR: &str = "/var/lib/minicloud";
 const LOG_FILE: &str = "/var/log/minicloud.log";
+const PID_FILE: &str = "/run/minicloud/server.pid";
 /// The example's Service answers here on every address of this machine.
 const NODE_PORT: u16 = 30080;
 
@@ -106,6 +107,18 @@ fn start() -> anyhow::Result<()> {
         }
         Err(error) => Err(format!("{error:#}")),
     };
+    if let Some(pid) = outdated() {
+        // The pods run on meanwhile.
+        step("stopping the server of the build before", || {
+            run(Command::new("kill").arg(&pid))?;
+            wait_for("its end", Duration::from_secs(30), || {
+                match Path::new("/proc").join(&pid).exists() {
+                    true => Err(format!("process {pid} is there")),
+                    false => Ok(()),
+                }
+            })
+        })?;
+    }
     if answers().is_ok() {
         println!("  done  the server runs already");
         return Ok(());
@@ -130,6 +143,14 @@ fn start() -> anyhow::Result<()> {
         wait_for("the server", Duration::from_secs(60), answers)
             .with_context(|| format!("see {LOG_FILE}, and `{} doctor`", binary().display()))
     })
+}
+
+/// The process of a server that was started from this folder, if its program has been built anew since.
+fn outdated() -> Option<String> {
+    let pid = std::fs::read_to_string(PID_FILE).ok()?.trim().to_owned();
+    let program = std::fs::read_link(Path::new("/proc").join(&pid).join("exe")).ok()?;
+    let replaced = format!("{} (deleted)", binary().display());
+    (program.as_os_str() == replaced.as_str()).then_some(pid)
 }
 
 /// Builds and imports the example's images; those that are there already cost nothing.
