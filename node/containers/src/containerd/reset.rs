@@ -33,7 +33,14 @@ pub struct ResetReport {
 pub async fn reset(config: &Containerd, cgroup_parent: &str) -> ResetReport {
     let mut report = ResetReport::default();
     if let Some(process) = process::find(config).await {
-        remove_pods(config, &mut report).await;
+        let mut failed = remove_pods(config, &mut report).await;
+        if !failed.is_empty() {
+            // Shims hold what the engine cannot remove, such as a container that it does not know to run.
+            let of = config.clone();
+            let _ = tokio::task::spawn_blocking(move || kill_shims(&of)).await;
+            failed = remove_pods(config, &mut report).await;
+        }
+        report.problems.extend(failed);
         if let Err(error) = process.stop().await {
             report.problems.push(error.to_string());
         }
@@ -69,17 +76,12 @@ pub async fn reset(config: &Containerd, cgroup_parent: &str) -> ResetReport {
     report
 }
 
-/// Through the engine, since only it gives addresses and port mappings back.
-async fn remove_pods(config: &Containerd, report: &mut ResetReport) {
+/// Through the engine, since only it gives addresses and port mappings back. Says what it could not remove.
+async fn remove_pods(config: &Containerd, report: &mut ResetReport) -> Vec<String> {
     let client = Client::new(&config.socket());
     let sandboxes = match client.list_pod_sandbox(PodSandboxFilter::default()).await {
         Ok(sandboxes) => sandboxes,
-        Err(error) => {
-            report
-                .problems
-                .push(format!("pods were not removed in order: {error}"));
-            return;
-        }
+        Err(error) => return vec![format!("pods were not removed in order: {error}")],
     };
     let client = &client;
     let results: Vec<_> = stream::iter(sandboxes)
@@ -90,12 +92,9 @@ async fn remove_pods(config: &Containerd, report: &mut ResetReport) {
         .buffer_unordered(8)
         .collect()
         .await;
-    for result in results {
-        match result {
-            Ok(()) => report.pods += 1,
-            Err(error) => report.problems.push(error.to_string()),
-        }
-    }
+    report.pods += results.iter().filter(|result| result.is_ok()).count();
+    let failed = results.into_iter().filter_map(Result::err);
+    failed.map(|error| error.to_string()).collect()
 }
 
 /// Shims hold the containers whose removal failed.

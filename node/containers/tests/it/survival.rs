@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use minicloud_agent::runtime::{ContainerSpec, ContainerState, PodChange, PodRuntime, SandboxSpec};
+use minicloud_containers::Runtime;
 use rustix::process::{Pid, Signal};
 
 use crate::site::{Site, eventually, launch, observed, run, script, shell};
@@ -67,13 +68,10 @@ async fn containers_outlive_containerd_and_us() {
 }
 
 /// What a start leaves that was cut off at the wrong moment: containerd runs a container that it takes for not started.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_runs_untold_is_removed_with_its_sandbox() {
-    let site = Site::new();
-    let runtime = site.start_with_image().await;
-    let sandbox = site.sandbox("untold");
+async fn untold(site: &Site, runtime: &Runtime, name: &str) -> String {
+    let sandbox = site.sandbox(name);
     let sandbox_id = runtime.run_sandbox(&sandbox).await.unwrap();
-    let container = script(&runtime, &sandbox, "app", "while :; do sleep 1; done").await;
+    let container = script(runtime, &sandbox, "app", "while :; do sleep 1; done").await;
     let id = runtime
         .create_container(&sandbox_id, &sandbox, &container)
         .await
@@ -82,15 +80,24 @@ async fn a_container_that_runs_untold_is_removed_with_its_sandbox() {
     let socket = socket.to_str().unwrap();
     let words = ["-a", socket, "-n", "k8s.io", "task", "start", "--detach"];
     run("ctr", &[&words[..], &[id.as_str()]].concat());
-    let state = observed(&runtime, &sandbox, &id).await.state;
+    let state = observed(runtime, &sandbox, &id).await.state;
     assert!(matches!(state, ContainerState::Created), "{state:?}");
+    sandbox_id
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_runs_untold_is_removed_with_its_sandbox() {
+    let site = Site::new();
+    let runtime = site.start_with_image().await;
+    let sandbox_id = untold(&site, &runtime, "untold").await;
     runtime.stop_sandbox(&sandbox_id).await.unwrap();
     eventually("the sandbox can be removed", || async {
         runtime.remove_sandbox(&sandbox_id).await.ok()
     })
     .await;
     assert!(runtime.list_pods().await.unwrap().is_empty());
+    // A reset has the same to do, at once.
+    untold(&site, &runtime, "another").await;
     site.finish(runtime).await;
 }
 
