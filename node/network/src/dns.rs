@@ -25,6 +25,7 @@ use crate::Config;
 use crate::model::State;
 
 pub mod keeper;
+mod pulse;
 mod relay;
 mod server;
 mod wire;

@@ -27,6 +27,7 @@ fn engine_and_names_come_back_and_containers_do_not_notice() {
     timed("containerd dies", || engine::dies(&c));
     timed("cluster DNS dies", || names::dies(&c));
     timed("containerd hangs", || engine::hangs(&c));
+    timed("cluster DNS hangs", || names::hangs(&c));
     timed("cluster DNS is replaced", || names::is_replaced(&mut c));
     machine::clean(&c);
 }

@@ -34,6 +34,19 @@ pub fn dies(c: &Cluster) {
     }
 }
 
+/// One that hangs is ended, and another takes its place.
+pub fn hangs(c: &Cluster) {
+    let hung = dns(c);
+    assert_eq!(hung.len(), 1, "{hung:?}");
+    send(hung[0], Signal::STOP);
+    eventually("another one", Duration::from_secs(40), || {
+        let now = dns(c);
+        ensure!(now.len() == 1 && now != hung, "{now:?}");
+        Ok(())
+    });
+    resolves(c);
+}
+
 /// It needs no rights once it has its port.
 fn has_no_rights(pid: i32) {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Keeps the DNS process: writes the state it answers from, tells it by a line on its standard input, starts it again when it ends.
+//! Keeps the DNS process: writes the state it answers from, tells it by a line on its standard input, starts it again when it ends or
+//! hangs.
 //!
 //! The process outlives this one on purpose. A new server ends the one it finds and starts its own: that takes a moment in
 //! which a client asks again, and leaves no old program running after an upgrade.
@@ -18,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
-use super::{DnsConfig, USER};
+use super::{DnsConfig, USER, pulse};
 use crate::Config;
 use crate::model::State;
 
@@ -51,6 +52,7 @@ pub async fn run(
     let dns = DnsConfig::new(&config);
     let mut process = start(&config, &dns).await;
     let mut since = Instant::now();
+    let mut silent = Box::pin(pulse::stopped(&dns));
     loop {
         tokio::select! {
             changed = changes.changed() => {
@@ -68,6 +70,14 @@ pub async fn run(
                 tokio::time::sleep(if since.elapsed() >= SOUND { RESTART.0 } else { RESTART.1 }).await;
                 process = start(&config, &dns).await;
                 since = Instant::now();
+                silent = Box::pin(pulse::stopped(&dns));
+            }
+            () = &mut silent => {
+                tracing::warn!("cluster DNS does not answer; it is ended");
+                if let Some(process) = &mut process {
+                    let _ = process.child.start_kill();
+                }
+                silent = Box::pin(pulse::stopped(&dns));
             }
             () = shutdown.wait() => return,
         }
