@@ -93,6 +93,7 @@ pub fn check(user: &UserInfo, write: &Write<'_>, find: Find<'_>) -> Result<(), A
             )),
             ("", "serviceaccounts", "token") => account_token(node, write, find),
             ("coordination.k8s.io", "leases", _) => lease(node, write),
+            ("minicloud.io", "devices", _) => device(node, write),
             _ => Ok(()),
         }
     };
@@ -350,6 +351,19 @@ fn lease(node: &str, write: &Write<'_>) -> Verdict {
         );
     }
     Ok(())
+}
+
+fn device(node: &str, write: &Write<'_>) -> Verdict {
+    let name = if write.name.is_empty() {
+        meta::name(write.object)
+    } else {
+        write.name
+    };
+    if name == node {
+        Ok(())
+    } else {
+        Err("can only write the device with the same name as the requesting node".to_owned())
+    }
 }
 
 fn own_node(node: &str, write: &Write<'_>) -> Verdict {

@@ -412,6 +412,25 @@ fn a_node_writes_itself_and_what_it_uses() {
         "modify ownerReferences",
     );
     let lease = |name: &str| json!({ "metadata": { "name": name } });
+    let device = |name: &str| json!({ "metadata": { "name": name } });
+    let other = "can only write the device with the same name as the requesting node";
+    check(Create, "minicloud.io/devices", &device(EDGE), &none, "ok");
+    check(Create, "minicloud.io/devices", &device("b"), &none, other);
+    let status = "minicloud.io/devices/status  ";
+    check(
+        Update,
+        &format!("{status}{EDGE}"),
+        &device(EDGE),
+        &device(EDGE),
+        "ok",
+    );
+    check(
+        Update,
+        &format!("{status}b"),
+        &device("b"),
+        &device("b"),
+        other,
+    );
     check(
         Create,
         "coordination.k8s.io/leases kube-node-lease",

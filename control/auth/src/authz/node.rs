@@ -237,6 +237,7 @@ impl Graph {
                 ("", "persistentvolumes") => Some(self.volume(node, request)),
                 ("", "serviceaccounts") => Some(self.service_account(node, request)),
                 ("coordination.k8s.io", "leases") => Some(lease(node, request)),
+                ("minicloud.io", "devices") => Some(device(node, request)),
                 ("", "nodes") => Some(own_node(node, request)),
                 ("", "pods") => Some(self.pod(node, request)),
                 _ => None,
@@ -374,6 +375,18 @@ fn lease(node: &str, request: &Attributes<'_>) -> Result<(), String> {
     // A create has no name to compare; the admission rules look at the object.
     if request.verb != "create" && request.name != node {
         return refuse("can only access node lease with the same name as the requesting node");
+    }
+    Ok(())
+}
+
+/// What a node says of its own hardware.
+fn device(node: &str, request: &Attributes<'_>) -> Result<(), String> {
+    if !matches!(request.verb, "get" | "create" | "update" | "patch") {
+        return refuse("can only get, create, update, or patch a device");
+    }
+    // A create has no name to compare; the admission rules look at the object.
+    if request.verb != "create" && request.name != node {
+        return refuse("can only access the device with the same name as the requesting node");
     }
     Ok(())
 }

@@ -31,6 +31,11 @@ pub fn node_rules() -> Vec<Value> {
             "leases",
             "create delete get patch update",
         ),
+        rule(
+            "minicloud.io",
+            "devices devices/status",
+            "create get patch update",
+        ),
     ]
 }
 
@@ -136,10 +141,11 @@ pub(super) fn cluster_roles() -> Vec<Value> {
         cluster_role(
             "system:minicloud-listener",
             &[],
-            // Port 3000: who is it, may they, and what `GET /v1/status` shows.
+            // Port 3000: who is it, may they, and what the parts show.
             {
                 let mut rules = reviews().to_vec();
                 rules.push(rule("core", "nodes pods", "list watch"));
+                rules.push(rule("minicloud.io", "devices", READ));
                 rules.push(paths("/livez /readyz /version", "get"));
                 rules
             },

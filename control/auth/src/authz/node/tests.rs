@@ -34,10 +34,10 @@ fn a_node_reads_what_its_pods_refer_to() {
     let ask = |request: &str, namespace: &str, fields: &[(&str, &str)]| {
         let words: Vec<&str> = request.split(' ').collect();
         let (resource, subresource) = words[1].split_once('/').unwrap_or((words[1], ""));
-        let group = if resource == "leases" {
-            "coordination.k8s.io"
-        } else {
-            ""
+        let group = match resource {
+            "leases" => "coordination.k8s.io",
+            "devices" => "minicloud.io",
+            _ => "",
         };
         let mut attributes = Attributes::resource(&a, words[0], group, resource)
             .subresource(subresource)
@@ -151,6 +151,19 @@ fn a_node_reads_what_its_pods_refer_to() {
         ask("get leases a", "web", &[]),
         r#"can only access leases in the "kube-node-lease" system namespace"#
     );
+    let other = "can only access the device with the same name as the requesting node";
+    let listing = "can only get, create, update, or patch a device";
+    for (request, expected) in [
+        ("get devices a", "ok"),
+        ("create devices", "ok"),
+        ("patch devices/status a", "ok"),
+        ("get devices b", other),
+        ("patch devices/status b", other),
+        ("list devices", listing),
+        ("delete devices a", listing),
+    ] {
+        assert_eq!(ask(request, "", &[]), expected, "{request}");
+    }
     check("list services", "ok");
     check("create services", "");
     // Two pods refer to it: the first to go changes nothing.
