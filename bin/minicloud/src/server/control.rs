@@ -199,9 +199,12 @@ fn listener(
         version: super::VERSION.into(),
         limits: minicloud_listener::Limits::default(),
     };
-    let status = minicloud_listener::status::part(client.clone(), super::VERSION);
+    let on_port_3000 = vec![
+        minicloud_listener::status::part(client.clone(), super::VERSION),
+        minicloud_characterization::part::part(client.clone()),
+    ];
     parts.spawn("listener", |shutdown| async move {
-        minicloud_listener::run(config, client, vec![status], shutdown)
+        minicloud_listener::run(config, client, on_port_3000, shutdown)
             .await
             .map_err(Into::into)
     });

@@ -8,12 +8,13 @@ use minicloud_auth::pki::CertSpec;
 use crate::identities::Identities;
 use crate::settings::Settings;
 
-/// Makes what is missing; what is there stays as it is.
+/// Makes what is missing. What is there stays as it is, but for the definitions of our own kinds, which are this release's.
 ///
 /// # Errors
 /// When the API refuses.
 pub async fn cluster_objects(identities: &Identities, settings: &Settings) -> anyhow::Result<()> {
     let client = identities.client(&CertSpec::admin())?;
+    minicloud_characterization::definition::ensure(client.clone()).await?;
     let services: Api<Service> = Api::namespaced(client, "kube-system");
     if services.get_opt("kube-dns").await?.is_none() {
         services

@@ -101,6 +101,17 @@ pub fn start(
         minicloud_controllers::run_node_provisioner(client, name, dir, shutdown)
     });
 
+    let device = (
+        client.clone(),
+        settings.node_name.clone(),
+        vec![node_ip.to_string()],
+    );
+    parts.spawn("hardware", |shutdown| async move {
+        let (client, name, addresses) = device;
+        minicloud_characterization::report::run(client, name, addresses, shutdown).await;
+        Ok(())
+    });
+
     let agent = agent_config(settings, node_ip, control)?;
     parts.spawn("agent", |mut shutdown| async move {
         let runtime = tokio::select! {

@@ -1,0 +1,146 @@
+//! Monitoring and characterization: what the machine is, told by kubectl and on port 3000.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use minicloud_tests::programs::run;
+use minicloud_tests::walk::timed;
+use minicloud_tests::{Cluster, eventually};
+use serde_json::Value;
+
+#[test]
+fn the_machine_is_known_and_shown() {
+    let mut c = Cluster::start();
+    timed("devices", || devices(&c));
+    timed("port 3000", || on_port_3000(&c));
+    timed("rest", || nothing_is_written_at_rest(&mut c));
+}
+
+fn device(c: &Cluster) -> anyhow::Result<Value> {
+    let text = c.try_k("get device edge-1 -o json")?;
+    let device: Value = serde_json::from_str(&text)?;
+    ensure!(device["status"]["cpu"].is_object(), "{device}");
+    Ok(device)
+}
+
+/// The node says what it is, and `kubectl get devices` reads well.
+fn devices(c: &Cluster) {
+    let device = eventually("the device", Duration::from_secs(10), || device(c));
+    let status = &device["status"];
+    let expected = run(&mut c.command("nproc")).unwrap_or_default();
+    assert_eq!(
+        status["cpu"]["threads"].to_string(),
+        expected.trim(),
+        "{status}"
+    );
+    let machine = run(c.command("uname").arg("-m")).unwrap_or_default();
+    assert_eq!(status["cpu"]["architecture"], machine.trim(), "{status}");
+    let kernel = run(c.command("uname").arg("-r")).unwrap_or_default();
+    assert_eq!(status["kernel"]["release"], kernel.trim(), "{status}");
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total: u64 = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap_or_default();
+    assert_eq!(status["memoryBytes"], total * 1024, "{status}");
+    let runtimes = status["canRun"]["containerRuntimes"].to_string();
+    assert!(runtimes.contains("containerd"), "{status}");
+    assert_eq!(device["metadata"]["ownerReferences"][0]["kind"], "Node");
+
+    let table = c.k("get devices");
+    for word in [
+        "NAME",
+        "ARCH",
+        "CPU",
+        "MEMORY",
+        "GPU",
+        "RUNS",
+        "AGE",
+        "edge-1",
+        "GiB",
+        "containers",
+    ] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    assert!(c.k("get dev -o wide").contains(kernel.trim()));
+    assert!(
+        c.k("explain device.status.memoryBytes")
+            .contains("Memory that the kernel has to give.")
+    );
+}
+
+/// The same for programs that speak no Kubernetes, to whom it may concern.
+fn on_port_3000(c: &Cluster) {
+    c.k("create serviceaccount reader");
+    let token = c.k("create token reader");
+    let ca = c.scratch().join("ca.crt");
+    let text = c.k("get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'");
+    std::fs::write(&ca, text).unwrap_or_else(|e| panic!("{e}"));
+    let ask = |path: &str| -> (String, Value) {
+        let mut curl = c.command("curl");
+        curl.args([
+            "--silent",
+            "--max-time",
+            "5",
+            "--write-out",
+            "\n%{http_code}",
+            "--cacert",
+        ])
+        .arg(&ca)
+        .args([
+            "--header",
+            &format!("Authorization: Bearer {}", token.trim()),
+        ])
+        .arg(format!("https://127.0.0.1:3000{path}"));
+        let said = run(&mut curl).unwrap_or_else(|e| panic!("{path}: {e:#}"));
+        let (body, code) = said.trim_end().rsplit_once('\n').unwrap_or_default();
+        let body = serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"));
+        (code.to_owned(), body)
+    };
+    let (code, refused) = ask("/v1/devices");
+    assert_eq!(code, "403", "{refused}");
+    c.k("create clusterrole devices --verb=list --resource=devices.minicloud.io");
+    c.k("create clusterrolebinding reader --clusterrole=devices --serviceaccount=default:reader");
+    let told = eventually("the right is given", Duration::from_secs(15), || {
+        let (code, told) = ask("/v1/devices");
+        ensure!(code == "200", "{told}");
+        Ok(told)
+    });
+    let told = &told["devices"][0];
+    let device = device(c).unwrap_or_else(|e| panic!("{e:#}"));
+    assert_eq!(told["name"], "edge-1");
+    assert_eq!(told["uid"], device["metadata"]["uid"]);
+    assert_eq!(told["memory_bytes"], device["status"]["memoryBytes"]);
+    assert_eq!(
+        told["can_run"]["container_runtimes"],
+        device["status"]["canRun"]["containerRuntimes"]
+    );
+}
+
+/// A new look at a machine that did not change writes nothing, and a restart looks anew.
+fn nothing_is_written_at_rest(c: &mut Cluster) {
+    let before = device(c).unwrap_or_else(|e| panic!("{e:#}"));
+    c.stop_server();
+    c.start_server();
+    c.wait_ready();
+    std::thread::sleep(Duration::from_secs(2));
+    let after = device(c).unwrap_or_else(|e| panic!("{e:#}"));
+    assert_eq!(
+        before["metadata"]["resourceVersion"],
+        after["metadata"]["resourceVersion"]
+    );
+    // What somebody else wrote there is put right by the next look.
+    c.k("patch device edge-1 --subresource=status --type=merge -p '{\"status\":{\"memoryBytes\":1}}'");
+    c.stop_server();
+    c.start_server();
+    c.wait_ready();
+    eventually("the truth", Duration::from_secs(10), || {
+        let now = device(c)?;
+        ensure!(
+            now["status"]["memoryBytes"] == before["status"]["memoryBytes"],
+            "{now}"
+        );
+        Ok(())
+    });
+}
