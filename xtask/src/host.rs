@@ -43,6 +43,9 @@ const SOAK_PACKAGES: &[(&str, &str)] = &[
     ("/usr/bin/strip", "binutils"),
 ];
 
+/// What reads our TOSCA in a test. Pinned: another version may find other faults in the same template.
+const TOSCA_PARSER: &str = "tosca-parser==2.15.0";
+
 /// The project's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -197,9 +200,9 @@ pub fn kubectl() -> anyhow::Result<PathBuf> {
     Ok(venv.join("bin/kubectl"))
 }
 
-/// A Python with the official Kubernetes client.
+/// A Python with the official Kubernetes client and a parser of TOSCA.
 pub fn python() -> anyhow::Result<PathBuf> {
-    let venv = venv("python", &["kubernetes"])?;
+    let venv = venv("python", &["kubernetes", TOSCA_PARSER])?;
     Ok(venv.join("bin/python3"))
 }
 

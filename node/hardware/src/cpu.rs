@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Root;
-use crate::root::clean;
+use crate::root::{clean, hexadecimal};
 
 /// Features that are told; the newest processors have some 150.
 const FEATURES: usize = 512;
@@ -113,10 +113,6 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 /// The values of all lines with this name, in their order.
 fn fields<'a>(cpuinfo: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     cpuinfo.lines().filter_map(move |line| field(line, name))
-}
-
-fn hexadecimal(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 /// The different ones, in their order.

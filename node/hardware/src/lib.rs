@@ -5,11 +5,14 @@
 //! does not tell is absent from the result, and files are never trusted: each read has a bound, and garbage is the same as
 //! nothing.
 //!
+//! [`characterization`] shows the result in the shapes that others read.
+//!
 //! A file per concern, all of the same make: what is told, how texts become that (pure), and last a `read` that fetches the
 //! texts.
 
 pub mod battery;
 pub mod can_run;
+pub mod characterization;
 pub mod cpu;
 pub mod disk;
 pub mod file_system;
@@ -173,7 +176,7 @@ impl DeviceStatus {
     }
 }
 
-/// Looks at the machine below `root`. Blocks on files for some milliseconds.
+/// Looks at the machine below `root`. Blocks on files, for some ten milliseconds: dpkg's list is long.
 pub fn read(root: &Root, inputs: &Inputs) -> DeviceStatus {
     let identity = identity::read(root);
     let network_interfaces = network::read(root);

@@ -3,6 +3,7 @@
 use super::pci_ids::{self, PciNames};
 use super::{Gpu, GpuKind};
 use crate::Root;
+use crate::root::hexadecimal;
 
 const FOLDER: &str = "/sys/bus/pci/devices";
 
@@ -41,10 +42,6 @@ struct Display {
     own_bytes: Option<u64>,
     /// amdgpu's `mem_info_gtt_total`.
     shared_bytes: Option<u64>,
-}
-
-fn hexadecimal(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 /// Where it sits. No file says it; it follows from how the parts are wired: a GPU on the processor's chip is on the first bus,

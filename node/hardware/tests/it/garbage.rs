@@ -4,20 +4,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use minicloud_hardware::characterization::{figure_12, tosca};
 use minicloud_hardware::{Inputs, Root, read};
 use proptest::prelude::*;
 
-use crate::tree::plant;
-
-const MACHINES: &[&str] = &[
-    "raspberry-pi-4-armv7l",
-    "raspberry-pi-4-aarch64",
-    "pc-amd-gpu",
-    "pc-nvidia-gpu",
-    "laptop-intel",
-    "kvm-guest",
-    "micro-vm",
-];
+use crate::tree::{MACHINES, plant};
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
@@ -35,6 +26,8 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
 fn look(dir: &Path) {
     let status = read(&Root::new(dir), &Inputs::default());
     serde_json::to_string(&status).unwrap();
+    serde_json::to_string(&figure_12("uid", &status)).unwrap();
+    tosca([&status]);
 }
 
 /// Bytes, or text of the kind that parsers look for.
@@ -52,7 +45,7 @@ proptest! {
 
     #[test]
     fn any_content(
-        machine in prop::sample::select(MACHINES),
+        machine in prop::sample::select(&MACHINES[..]),
         changes in prop::collection::vec((any::<prop::sample::Index>(), content()), 1..30),
     ) {
         let dir = plant(machine);
@@ -65,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn cut_anywhere(machine in prop::sample::select(MACHINES), part in 0.0..1.0_f64) {
+    fn cut_anywhere(machine in prop::sample::select(&MACHINES[..]), part in 0.0..1.0_f64) {
         let dir = plant(machine);
         let mut all = Vec::new();
         files(dir.path(), &mut all);

@@ -8,8 +8,19 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+/// Those that are written down.
+pub const MACHINES: [&str; 7] = [
+    "raspberry-pi-4-armv7l",
+    "raspberry-pi-4-aarch64",
+    "pc-amd-gpu",
+    "pc-nvidia-gpu",
+    "laptop-intel",
+    "kvm-guest",
+    "micro-vm",
+];
+
 /// The text of `tests/machines/NAME.txt`.
-pub fn text(name: &str) -> String {
+fn text(name: &str) -> String {
     let path = format!("{}/tests/machines/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
