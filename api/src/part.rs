@@ -52,13 +52,13 @@ pub type Run = Arc<dyn Fn(Shutdown) -> BoxFuture<'static, ()> + Send + Sync>;
 pub struct Part {
     /// The part's name as its folder is called, e.g. `status`.
     pub name: &'static str,
-    /// The routes. The listener puts the caller into the request's extensions as [`crate::user::UserInfo`].
+    /// The routes; none for a part that has only metrics. The listener puts the caller into the request's extensions as [`crate::user::UserInfo`].
     pub routes: Router,
     /// What a caller must be allowed to do for a request under `routes`.
     pub permit: Permit,
     /// `paths` and `components` of an OpenAPI 3.1 document.
     pub openapi: Value,
-    /// The part's metrics in Prometheus' text format, appended to `/metrics`.
+    /// The part's metrics in Prometheus' text format, appended to `/metrics`. May block: it is called where that hurts nobody.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Runs until shutdown; `None` when the part only answers. The listener calls it again, with back-off, when the future
     /// panics or ends early.

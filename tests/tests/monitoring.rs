@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use minicloud_tests::programs::run;
+use minicloud_tests::programs::{python, run};
 use minicloud_tests::walk::timed;
 use minicloud_tests::{Cluster, eventually};
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn on_port_3000(c: &Cluster) {
     let ca = c.scratch().join("ca.crt");
     let text = c.k("get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'");
     std::fs::write(&ca, text).unwrap_or_else(|e| panic!("{e}"));
-    let ask = |path: &str| -> (String, Value) {
+    let fetch = |path: &str| -> (String, String) {
         let mut curl = c.command("curl");
         curl.args([
             "--silent",
@@ -95,8 +95,12 @@ fn on_port_3000(c: &Cluster) {
         .arg(format!("https://127.0.0.1:3000{path}"));
         let said = run(&mut curl).unwrap_or_else(|e| panic!("{path}: {e:#}"));
         let (body, code) = said.trim_end().rsplit_once('\n').unwrap_or_default();
-        let body = serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"));
-        (code.to_owned(), body)
+        (code.to_owned(), body.to_owned())
+    };
+    let ask = |path: &str| -> (String, Value) {
+        let (code, body) = fetch(path);
+        let body = serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"));
+        (code, body)
     };
     let (code, refused) = ask("/v1/devices");
     assert_eq!(code, "403", "{refused}");
@@ -115,6 +119,31 @@ fn on_port_3000(c: &Cluster) {
     assert_eq!(
         told["can_run"]["container_runtimes"],
         device["status"]["canRun"]["containerRuntimes"]
+    );
+
+    // The seed's shapes of the same.
+    let (code, figure) = ask("/characterization");
+    assert_eq!(code, "200", "{figure}");
+    let seeds = &figure[0]["device"];
+    assert_eq!(seeds["device_name"], "edge-1", "{figure}");
+    assert_eq!(seeds["RAM(bytes)"], device["status"]["memoryBytes"]);
+    assert_eq!(seeds["CPU"]["cores"], device["status"]["cpu"]["cores"]);
+    assert_eq!(ask("/characterization?format=json").1, figure);
+    let (code, template) = fetch("/characterization?format=tosca");
+    assert_eq!(code, "200", "{template}");
+    let file = c.scratch().join("characterization.yaml");
+    std::fs::write(&file, &template).unwrap_or_else(|e| panic!("{e}"));
+    let script = "import sys; from toscaparser.tosca_template import ToscaTemplate; \
+                  print(*(n.name for n in ToscaTemplate(sys.argv[1]).nodetemplates))";
+    let mut parser = std::process::Command::new(python());
+    let parsed =
+        run(parser.args(["-c", script]).arg(&file)).unwrap_or_else(|e| panic!("{e:#}\n{template}"));
+    assert_eq!(parsed.trim(), "edge-1");
+    let (code, refused) = ask("/characterization?format=xml");
+    assert_eq!(code, "400");
+    assert_eq!(
+        refused["hint"], "give format=json or format=tosca",
+        "{refused}"
     );
 }
 

@@ -14,7 +14,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["api", "engine"]),
     ("control", &["api", "engine", "control"]),
     ("node", &["api", "engine", "node"]),
-    ("bin", &["api", "engine", "control", "node", "bin"]),
+    // It stands on the facts that `node/hardware` finds.
+    ("monitoring", &["api", "engine", "node", "monitoring"]),
+    (
+        "bin",
+        &["api", "engine", "control", "node", "monitoring", "bin"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -67,6 +67,14 @@ pub struct Flags {
         hide_env = true
     )]
     pub agent_port: Option<u16>,
+    /// The port of the node's metrics [default: 9100].
+    #[arg(
+        long,
+        env = "MINICLOUD_METRICS_PORT",
+        value_name = "PORT",
+        hide_env = true
+    )]
+    pub metrics_port: Option<u16>,
     /// A further name or address in the server's certificate; may be repeated.
     #[arg(
         long = "tls-san",
@@ -146,6 +154,7 @@ pub struct Settings {
     pub api_port: u16,
     pub listener_port: u16,
     pub agent_port: u16,
+    pub metrics_port: u16,
     pub tls_san: Vec<String>,
     pub pod_cidr: Ipv4Net,
     pub service_cidr: Ipv4Net,
@@ -190,6 +199,7 @@ impl Flags {
             api_port: self.api_port.or(file.api_port),
             listener_port: self.listener_port.or(file.listener_port),
             agent_port: self.agent_port.or(file.agent_port),
+            metrics_port: self.metrics_port.or(file.metrics_port),
             tls_san: if self.tls_san.is_empty() {
                 file.tls_san
             } else {
@@ -268,6 +278,7 @@ impl Flags {
             api_port: self.api_port.unwrap_or(6443),
             listener_port: self.listener_port.unwrap_or(3000),
             agent_port: self.agent_port.unwrap_or(10250),
+            metrics_port: self.metrics_port.unwrap_or(9100),
             tls_san: self.tls_san,
             pod_cidr,
             service_cidr,

@@ -97,7 +97,7 @@ pub enum ListenerError {
     /// Two parts describe the same thing differently.
     #[error("the API descriptions of the parts do not fit together")]
     OpenApi(#[from] Conflict),
-    /// Two parts have one name, or one has no routes.
+    /// Two parts have one name.
     #[error("part {0:?} {1}")]
     Part(&'static str, &'static str),
 }

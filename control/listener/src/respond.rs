@@ -114,9 +114,20 @@ async fn metrics(
     user: Option<axum::Extension<UserInfo>>,
 ) -> Result<Response, Problem> {
     require(&shared, user.as_deref(), &Need::Path("/metrics")).await?;
-    let text = shared
-        .metrics
-        .render(shared.part_metrics.iter().map(|part| &**part as _));
+    // A part may have to read files for them.
+    let rendering = tokio::task::spawn_blocking(move || {
+        shared
+            .metrics
+            .render(shared.part_metrics.iter().map(|part| &**part as _))
+    });
+    let text = rendering.await.map_err(|error| {
+        tracing::error!(%error, "the metrics of a part broke off");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be collected",
+        )
+        .hint("the server's log says which part failed")
+    })?;
     Ok((
         [(
             header::CONTENT_TYPE,

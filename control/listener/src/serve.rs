@@ -144,9 +144,6 @@ fn check_parts(parts: &[Part]) -> Result<(), ListenerError> {
         if !names.insert(part.name) {
             return Err(ListenerError::Part(part.name, "is there twice"));
         }
-        if !part.routes.has_routes() {
-            return Err(ListenerError::Part(part.name, "has no routes"));
-        }
     }
     Ok(())
 }

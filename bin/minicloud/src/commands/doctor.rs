@@ -312,29 +312,29 @@ fn ports(settings: &Settings) -> Finding {
     if crate::server::running(settings).is_some() {
         return Finding::ok("ports", "in use by the server that runs");
     }
-    let taken: Vec<String> = [
+    let ports = [
         settings.api_port,
         settings.listener_port,
         settings.agent_port,
-    ]
-    .into_iter()
-    .filter(|port| {
+        settings.metrics_port,
+    ];
+    let is_taken = |port: &u16| {
         let address = SocketAddr::new(settings.bind_address, *port);
         TcpListener::bind(address).is_err()
-    })
-    .map(|p| p.to_string())
-    .collect();
+    };
+    let show = |ports: &[u16]| {
+        let texts: Vec<String> = ports.iter().map(u16::to_string).collect();
+        texts.join(", ")
+    };
+    let taken: Vec<u16> = ports.into_iter().filter(is_taken).collect();
     if taken.is_empty() {
-        let all = format!(
-            "{}, {}, {} are free",
-            settings.api_port, settings.listener_port, settings.agent_port
-        );
-        Finding::ok("ports", all)
+        Finding::ok("ports", format!("{} are free", show(&ports)))
     } else {
         Finding::failed(
             "ports",
-            format!("taken: {}", taken.join(", ")),
-            "end what listens there (see `ss -ltnp`), or give others with --api-port, --listener-port, --agent-port",
+            format!("taken: {}", show(&taken)),
+            "end what listens there (see `ss -ltnp`), or give others with --api-port, --listener-port, --agent-port, \
+             --metrics-port",
         )
     }
 }
