@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use minicloud_api::part::Shutdown;
-use minicloud_hardware::{DeviceStatus, Inputs, Root};
+use minicloud_hardware::{DeviceStatus, Inputs, Region, Root};
 use serde_json::{Value, json};
 
 use crate::{GROUP, devices, summary};
@@ -71,6 +71,7 @@ impl Reporter {
             name: Some(self.name.clone()),
             addresses: self.addresses.clone(),
             roles: roles(&node),
+            region: region(&node),
             ..Inputs::default()
         };
         let looked =
@@ -126,6 +127,20 @@ fn roles(node: &Node) -> Vec<String> {
         .filter(|role| !role.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// Annotations `minicloud.io/continent`, `/country` and `/city`: where a machine stands is known to people only.
+fn region(node: &Node) -> Option<Region> {
+    let text = |name: &str| {
+        let annotations = node.metadata.annotations.as_ref()?;
+        annotations.get(&format!("{GROUP}/{name}")).cloned()
+    };
+    let region = Region {
+        continent: text("continent").unwrap_or_default(),
+        country: text("country").unwrap_or_default(),
+        city: text("city").unwrap_or_default(),
+    };
+    (region != Region::default()).then_some(region)
 }
 
 /// What the object says: without measurements, which would be old at once and be written for ever.
