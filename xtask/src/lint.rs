@@ -212,6 +212,7 @@ fn paths(content: &str) -> Vec<String> {
         "bin/",
         "control/",
         "engine/",
+        "monitoring/",
         "node/",
         "examples/",
         "docs/",
