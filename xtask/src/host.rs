@@ -30,6 +30,10 @@ const BUILD_PACKAGES: &[(&str, &str)] = &[
 const TEST_PACKAGES: &[(&str, &str)] = &[
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/curl", "curl"),
+    (
+        "/usr/bin/prometheus-node-exporter",
+        "prometheus-node-exporter",
+    ),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/socat", "socat"),
     ("/usr/bin/unshare", "util-linux"),
