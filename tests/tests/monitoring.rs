@@ -1,5 +1,6 @@
 //! Monitoring and characterization: what the machine is, told by kubectl and on port 3000.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -13,6 +14,7 @@ fn the_machine_is_known_and_shown() {
     let mut c = Cluster::start();
     timed("devices", || devices(&c));
     timed("port 3000", || on_port_3000(&c));
+    timed("node metrics", || node_metrics(&c));
     timed("rest", || nothing_is_written_at_rest(&mut c));
 }
 
@@ -70,33 +72,80 @@ fn devices(c: &Cluster) {
     );
 }
 
-/// The same for programs that speak no Kubernetes, to whom it may concern.
-fn on_port_3000(c: &Cluster) {
-    c.k("create serviceaccount reader");
-    let token = c.k("create token reader");
-    let ca = c.scratch().join("ca.crt");
-    let text = c.k("get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'");
-    std::fs::write(&ca, text).unwrap_or_else(|e| panic!("{e}"));
-    let fetch = |path: &str| -> (String, String) {
-        let mut curl = c.command("curl");
+/// Somebody who asks our own ports with a token.
+struct Reader<'a> {
+    cluster: &'a Cluster,
+    ca: PathBuf,
+    token: String,
+}
+
+impl<'a> Reader<'a> {
+    fn new(c: &'a Cluster) -> Self {
+        c.try_k("create serviceaccount reader").unwrap_or_default();
+        let ca = c.scratch().join("ca.crt");
+        let text = c.k("get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'");
+        std::fs::write(&ca, text).unwrap_or_else(|e| panic!("{e}"));
+        Self {
+            cluster: c,
+            ca,
+            token: c.k("create token reader").trim().to_owned(),
+        }
+    }
+
+    /// Code and body.
+    fn fetch(&self, url: &str) -> (String, String) {
+        let mut curl = self.cluster.command("curl");
         curl.args([
             "--silent",
             "--max-time",
             "5",
             "--write-out",
             "\n%{http_code}",
-            "--cacert",
         ])
-        .arg(&ca)
-        .args([
-            "--header",
-            &format!("Authorization: Bearer {}", token.trim()),
-        ])
-        .arg(format!("https://127.0.0.1:3000{path}"));
-        let said = run(&mut curl).unwrap_or_else(|e| panic!("{path}: {e:#}"));
+        .arg("--cacert")
+        .arg(&self.ca)
+        .arg(url);
+        if !self.token.is_empty() {
+            curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
+        }
+        let said = run(&mut curl).unwrap_or_else(|e| panic!("{url}: {e:#}"));
         let (body, code) = said.trim_end().rsplit_once('\n').unwrap_or_default();
         (code.to_owned(), body.to_owned())
-    };
+    }
+}
+
+/// The node's metrics, for whoever may read metrics.
+fn node_metrics(c: &Cluster) {
+    const URL: &str = "https://127.0.0.1:9100/metrics";
+    let mut reader = Reader::new(c);
+    let token = std::mem::take(&mut reader.token);
+    assert_eq!(reader.fetch(URL).0, "401");
+    reader.token = token;
+    assert_eq!(reader.fetch(URL).0, "403");
+    c.k("create clusterrolebinding scraper --clusterrole=system:monitoring --serviceaccount=default:reader");
+    let text = eventually("the right is given", Duration::from_secs(15), || {
+        let (code, text) = reader.fetch(URL);
+        ensure!(code == "200", "{code}: {text}");
+        Ok(text)
+    });
+    for name in [
+        "node_cpu_seconds_total{cpu=\"0\",mode=\"user\"}",
+        "node_memory_MemTotal_bytes ",
+        "node_filesystem_avail_bytes{",
+        "node_network_receive_bytes_total{device=\"minicloud0\"}",
+        "node_load1 ",
+        "node_scrape_collector_success{collector=\"meminfo\"} 1",
+        "minicloud_exporter_build_info{",
+    ] {
+        assert!(text.contains(&format!("\n{name}")), "{name}: {text:.2000}");
+    }
+    assert!(text.len() < 1 << 20, "{} bytes", text.len());
+}
+
+/// The same for programs that speak no Kubernetes, to whom it may concern.
+fn on_port_3000(c: &Cluster) {
+    let reader = Reader::new(c);
+    let fetch = |path: &str| reader.fetch(&format!("https://127.0.0.1:3000{path}"));
     let ask = |path: &str| -> (String, Value) {
         let (code, body) = fetch(path);
         let body = serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"));

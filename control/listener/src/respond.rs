@@ -70,6 +70,9 @@ pub(crate) fn router(shared: &Arc<Shared>, parts: Vec<Part>) -> Router {
     };
     let mut router = own(shared).fallback(not_found);
     for part in parts {
+        if !part.routes.has_routes() {
+            continue;
+        }
         let (shared, name, permit) = (shared.clone(), part.name, part.permit);
         // `route_layer`: only a request that matches one of the part's routes asks for the part's permission.
         let guarded = part.routes.route_layer(axum::middleware::from_fn(

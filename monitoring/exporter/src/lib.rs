@@ -13,6 +13,7 @@
 mod collector;
 mod collectors;
 mod error;
+mod part;
 mod samples;
 mod tree;
 
@@ -24,6 +25,7 @@ use crate::samples::{Metric, Samples};
 use crate::tree::{Folder, Text};
 
 pub use crate::error::CollectError;
+pub use crate::part::part;
 
 /// What can be chosen. The exclusions of mounts, disks and interfaces are node_exporter's (Debian's) defaults.
 #[derive(Debug, Clone)]

@@ -1,14 +1,15 @@
 //! The node on this machine: containers, agent, network, volumes. It reaches the API like any other node's would.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
 use minicloud_agent::Agent;
 use minicloud_agent::config::ServerTls;
-use minicloud_auth::pki::CertSpec;
+use minicloud_auth::pki::{CertSpec, ServingCert, server_config};
 use minicloud_containers::config::{Containerd, Engine};
 use minicloud_containers::{Runtime, StartError};
 use tokio::task::JoinHandle;
@@ -112,6 +113,8 @@ pub fn start(
         Ok(())
     });
 
+    metrics(settings, control, parts)?;
+
     let agent = agent_config(settings, node_ip, control)?;
     parts.spawn("agent", |mut shutdown| async move {
         let runtime = tokio::select! {
@@ -124,6 +127,46 @@ pub fn start(
             .await;
         runtime.finish_starts().await;
         Ok(ended?)
+    });
+    Ok(())
+}
+
+/// How soon the port of the node's metrics is tried again when another program has it.
+const METRICS_RETRY: Duration = Duration::from_secs(60);
+
+/// The node's metrics, for whoever may read them. Another exporter may have the port; the node works without.
+fn metrics(settings: &Settings, control: &Control, parts: &mut Parts) -> anyhow::Result<()> {
+    let spec = CertSpec::agent_server(&settings.node_name, &control.names);
+    let identity = control.pki.ensure("agent", &spec, Timestamp::now())?;
+    let serving = ServingCert::new(&identity)?;
+    let tls = server_config(serving, &control.pki.ca_pem(), false, &["h2", "http/1.1"])?;
+    let client = control
+        .identities
+        .client(&CertSpec::node(&settings.node_name))?;
+    let address = listen(settings, settings.metrics_port);
+    parts.spawn("node metrics", |mut shutdown| async move {
+        loop {
+            let config = minicloud_listener::Config {
+                addresses: vec![address],
+                tls: tls.clone(),
+                version: super::VERSION.into(),
+                limits: minicloud_listener::Limits::default(),
+            };
+            let part = minicloud_exporter::part(Path::new("/"));
+            match minicloud_listener::bind(config, client.clone(), vec![part]).await {
+                Ok(listener) => {
+                    listener.run(shutdown).await;
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the node's metrics are not served; see --metrics-port");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(METRICS_RETRY) => {}
+                () = shutdown.wait() => return Ok(()),
+            }
+        }
     });
     Ok(())
 }
