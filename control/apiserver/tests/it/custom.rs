@@ -392,8 +392,13 @@ async fn names_that_come_free_go_to_the_definition_that_waits_for_them() {
         })
         .await;
         assert!(has(&c, plural, "NamesAccepted").await);
+        // What is stored is seen a moment before it is served.
         let path = format!("/apis/example.org/v1/{plural}");
-        assert_eq!(call(&c, Method::GET, &path, &Value::Null).await.0, 200);
+        eventually(&path, async || {
+            let (code, _) = call(&c, Method::GET, &path, &Value::Null).await;
+            (code == 200).then_some(())
+        })
+        .await;
     };
     let cars = format!("{CRDS}/cars.example.org");
     let release = json!({"spec": {"names": {"shortNames": []}}});
