@@ -52,7 +52,8 @@ pub type Run = Arc<dyn Fn(Shutdown) -> BoxFuture<'static, ()> + Send + Sync>;
 pub struct Part {
     /// The part's name as its folder is called, e.g. `status`.
     pub name: &'static str,
-    /// The routes; none for a part that has only metrics. The listener puts the caller into the request's extensions as [`crate::user::UserInfo`].
+    /// The routes; none for a part that has only metrics. The listener puts the caller into the request's extensions as
+    /// [`crate::user::UserInfo`].
     pub routes: Router,
     /// What a caller must be allowed to do for a request under `routes`.
     pub permit: Permit,

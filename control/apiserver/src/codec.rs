@@ -169,6 +169,11 @@ pub fn metadata(stored: &[u8], revision: u64) -> Map<String, Value> {
     metadata
 }
 
+/// Whether a stored object is on its way out.
+pub fn is_deleting(stored: &[u8], revision: u64) -> bool {
+    metadata(stored, revision).contains_key("deletionTimestamp")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

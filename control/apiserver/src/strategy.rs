@@ -6,6 +6,7 @@ use minicloud_api::field::{ErrorList, FieldError, Path};
 use minicloud_api::status::ApiStatus;
 use minicloud_api::{meta, names};
 use minicloud_schema::crd;
+use minicloud_validation::{Decoded, KindRules};
 use serde_json::{Map, Value};
 
 use crate::kinds;
@@ -74,12 +75,7 @@ pub(crate) fn decode(
     identify(resource, &mut value)?;
     let (mut value, unknown) = match &resource.rules {
         Rules::BuiltIn(rules) => {
-            let decoded = rules.decode(value).map_err(|e| {
-                ApiStatus::bad_request(format!(
-                    "{} in version {:?} cannot be handled as a {}: {}",
-                    resource.kind, resource.version, resource.kind, e.message
-                ))
-            })?;
+            let decoded = decode_by(*rules, resource, value)?;
             (decoded.value, decoded.unknown)
         }
         Rules::Custom(custom) => {
@@ -98,6 +94,20 @@ pub(crate) fn decode(
     meta::metadata_mut(&mut value).remove("managedFields");
     meta::metadata_mut(&mut value).remove("selfLink");
     Ok((value, unknown))
+}
+
+/// Reads an object of a built-in kind by its rules.
+pub(crate) fn decode_by(
+    rules: &dyn KindRules,
+    resource: &Resource,
+    value: Value,
+) -> Result<Decoded, ApiStatus> {
+    rules.decode(value).map_err(|e| {
+        ApiStatus::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: {}",
+            resource.kind, resource.version, resource.kind, e.message
+        ))
+    })
 }
 
 fn unknown_field(path: &String) -> String {

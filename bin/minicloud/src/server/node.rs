@@ -9,7 +9,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use minicloud_agent::Agent;
 use minicloud_agent::config::ServerTls;
-use minicloud_auth::pki::{CertSpec, ServingCert, server_config};
+use minicloud_auth::pki::{CertSpec, Identity, ServingCert, server_config};
 use minicloud_containers::config::{Containerd, Engine};
 use minicloud_containers::{Runtime, StartError};
 use tokio::task::JoinHandle;
@@ -113,9 +113,12 @@ pub fn start(
         Ok(())
     });
 
-    metrics(settings, control, parts)?;
+    let spec = CertSpec::agent_server(&settings.node_name, &control.names);
+    let identity = control.pki.ensure("agent", &spec, Timestamp::now())?;
+    let ca_pem = control.pki.ca_pem();
+    metrics(settings, &identity, &ca_pem, client.clone(), parts)?;
 
-    let agent = agent_config(settings, node_ip, control)?;
+    let agent = agent_config(settings, node_ip, &identity, ca_pem);
     parts.spawn("agent", |mut shutdown| async move {
         let runtime = tokio::select! {
             runtime = runtime => runtime?.context("cannot run containers")?,
@@ -135,14 +138,15 @@ pub fn start(
 const METRICS_RETRY: Duration = Duration::from_secs(60);
 
 /// The node's metrics, for whoever may read them. Another exporter may have the port; the node works without.
-fn metrics(settings: &Settings, control: &Control, parts: &mut Parts) -> anyhow::Result<()> {
-    let spec = CertSpec::agent_server(&settings.node_name, &control.names);
-    let identity = control.pki.ensure("agent", &spec, Timestamp::now())?;
-    let serving = ServingCert::new(&identity)?;
-    let tls = server_config(serving, &control.pki.ca_pem(), false, &["h2", "http/1.1"])?;
-    let client = control
-        .identities
-        .client(&CertSpec::node(&settings.node_name))?;
+fn metrics(
+    settings: &Settings,
+    identity: &Identity,
+    ca_pem: &str,
+    client: kube::Client,
+    parts: &mut Parts,
+) -> anyhow::Result<()> {
+    let serving = ServingCert::new(identity)?;
+    let tls = server_config(serving, ca_pem, false, &["h2", "http/1.1"])?;
     let address = listen(settings, settings.metrics_port);
     parts.spawn("node metrics", |mut shutdown| async move {
         loop {
@@ -174,14 +178,13 @@ fn metrics(settings: &Settings, control: &Control, parts: &mut Parts) -> anyhow:
 fn agent_config(
     settings: &Settings,
     node_ip: Ipv4Addr,
-    control: &Control,
-) -> anyhow::Result<minicloud_agent::config::Config> {
-    let spec = CertSpec::agent_server(&settings.node_name, &control.names);
-    let identity = control.pki.ensure("agent", &spec, Timestamp::now())?;
+    identity: &Identity,
+    client_ca: String,
+) -> minicloud_agent::config::Config {
     let tls = ServerTls {
         certificate: identity.cert_pem.clone(),
         key: identity.key_pem.clone(),
-        client_ca: control.pki.ca_pem(),
+        client_ca,
         allowed_names: vec![CertSpec::kubelet_client().common_name],
         allowed_groups: Vec::new(),
     };
@@ -196,5 +199,5 @@ fn agent_config(
     config.max_pods = settings.max_pods;
     config.pod_cidr = Some(settings.node_pod_cidr().to_string());
     config.listen = listen(settings, settings.agent_port);
-    Ok(config)
+    config
 }

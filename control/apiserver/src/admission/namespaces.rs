@@ -24,7 +24,7 @@ pub(crate) fn check_create(
     let Some(entry) = api.store.get(&format!("/registry/namespaces/{namespace}")) else {
         return Err(ApiStatus::not_found("", "namespaces", namespace));
     };
-    if !codec::metadata(&entry.value, entry.mod_revision).contains_key("deletionTimestamp") {
+    if !codec::is_deleting(&entry.value, entry.mod_revision) {
         return Ok(());
     }
     let why = format!(

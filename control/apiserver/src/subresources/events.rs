@@ -5,6 +5,7 @@ use minicloud_api::status::ApiStatus;
 use serde_json::Value;
 
 use crate::registry::Resource;
+use crate::strategy;
 
 /// Core name, events.k8s.io name. What is not here is called the same in both.
 const NAMES: [(&str, &str); 7] = [
@@ -37,13 +38,7 @@ pub(crate) fn check_create(
     else {
         return Ok(());
     };
-    let decoded = rules.decode(event.clone()).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "Event in version {:?} cannot be handled as a Event: {}",
-            resource.version, e.message
-        ))
-    })?;
-    let mut event = decoded.value;
+    let mut event = strategy::decode_by(rules, resource, event.clone())?.value;
     let name = meta::name(&event).to_owned();
     // As it will be stored: what is wrong with the name is found out there.
     let metadata = meta::metadata_mut(&mut event);

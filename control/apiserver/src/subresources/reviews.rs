@@ -27,7 +27,7 @@ pub(crate) fn create(
     body: &[u8],
 ) -> Result<Answer, ApiStatus> {
     negotiate::plain(&call.parts.headers)?;
-    let review = read(call, resource, wanted, body)?;
+    let mut review = read(call, resource, wanted, body)?;
     let status = match resource.kind.as_str() {
         "TokenReview" => token(api, &review),
         "SelfSubjectReview" => json!({"userInfo": call.user}),
@@ -38,7 +38,6 @@ pub(crate) fn create(
         "SelfSubjectRulesReview" => rules(api, &call.user, &review)?,
         _ => return Err(ApiStatus::no_such_path()),
     };
-    let mut review = review;
     let metadata = meta::metadata_mut(&mut review);
     metadata.insert("creationTimestamp".into(), Value::Null);
     meta::root_mut(&mut review).insert("status".into(), status);
@@ -68,12 +67,7 @@ fn read(
     else {
         return Err(ApiStatus::no_such_path());
     };
-    let decoded = rules.decode(review).map_err(|e| {
-        ApiStatus::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: {}",
-            resource.kind, resource.version, resource.kind, e.message
-        ))
-    })?;
+    let decoded = strategy::decode_by(rules, resource, review)?;
     let mut unknown = decoded.unknown;
     unknown.extend(read.oddities);
     for text in strategy::judge_unknown(resource, unknown, options.field_validation)? {

@@ -159,9 +159,10 @@ pub(crate) async fn store(
 /// A refusal that says so when what has the name is on its way out.
 fn taken(api: &Api, key: &str, mut refusal: ApiStatus) -> ApiStatus {
     let ending = refusal.reason == "AlreadyExists"
-        && api.store.get(key).is_some_and(|entry| {
-            codec::metadata(&entry.value, entry.mod_revision).contains_key("deletionTimestamp")
-        });
+        && api
+            .store
+            .get(key)
+            .is_some_and(|entry| codec::is_deleting(&entry.value, entry.mod_revision));
     if ending {
         refusal.message = format!("object is being deleted: {}", refusal.message);
     }
