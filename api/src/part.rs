@@ -42,8 +42,42 @@ impl Permission {
     }
 }
 
-/// Which permission a request needs. Pure: it sees the request's head only.
-pub type Permit = Arc<dyn Fn(&http::request::Parts) -> Permission + Send + Sync>;
+/// What a caller needs for a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// Nothing, not even credentials: for what tells nothing about the site, such as the console's own files.
+    Nothing,
+    /// Credentials that hold; the part passes them on to whom decides about the rest (the Kubernetes API). Only here does a
+    /// part see the `Authorization` header.
+    Credentials,
+    /// A permission on a resource.
+    Resource(Permission),
+    /// A permission on a path that is no resource's, as `nonResourceURLs` of a ClusterRole give it.
+    Path {
+        /// `get`, `post`, …
+        verb: &'static str,
+        /// The path, from its slash on.
+        path: String,
+    },
+}
+
+impl Need {
+    /// `verb` on `resource` of `group` in the whole cluster.
+    pub fn cluster(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+        Self::Resource(Permission::cluster(verb, group, resource))
+    }
+
+    /// `get` on a path that is no resource's.
+    pub fn path(path: impl Into<String>) -> Self {
+        Self::Path {
+            verb: "get",
+            path: path.into(),
+        }
+    }
+}
+
+/// What a request needs. Pure: it sees the request's head only.
+pub type Permit = Arc<dyn Fn(&http::request::Parts) -> Need + Send + Sync>;
 
 /// Makes the future that a part runs in the background.
 pub type Run = Arc<dyn Fn(Shutdown) -> BoxFuture<'static, ()> + Send + Sync>;

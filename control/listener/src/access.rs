@@ -16,7 +16,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::Api;
 use kube::api::PostParams;
-use minicloud_api::part::Permission;
+use minicloud_api::part::Need;
 use minicloud_api::problem::Problem;
 use minicloud_api::user::UserInfo;
 
@@ -28,15 +28,6 @@ const FRESH: Duration = Duration::from_secs(10);
 const MAX_ANSWERS: usize = 4096;
 /// How long the Kubernetes API may take to answer a review.
 const REVIEW_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a request needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// A permission on a resource.
-    Resource(Permission),
-    /// `get` on a path outside the resources.
-    Path(&'static str),
-}
 
 /// Asks the Kubernetes API.
 pub(crate) struct Access {
@@ -88,13 +79,24 @@ impl Access {
     }
 
     /// Passes when `user` has what `need` asks for.
-    pub(crate) async fn require(&self, user: &UserInfo, need: &Need) -> Result<(), Problem> {
+    pub(crate) async fn require(
+        &self,
+        user: Option<&UserInfo>,
+        need: &Need,
+    ) -> Result<(), Problem> {
+        if *need == Need::Nothing {
+            return Ok(());
+        }
+        let user = user.ok_or_else(|| decide::unauthorized("this path needs credentials"))?;
+        let Some(question) = question(need) else {
+            return Ok(());
+        };
         let who = serde_json::to_vec(user).unwrap_or_default();
         let key = cache::key(&[&who, format!("{need:?}").as_bytes()]);
         let refusal = match self.decisions.get(&key, Instant::now()) {
             Some(refusal) => refusal,
             None => {
-                let refusal = self.review_access(user, need).await?;
+                let refusal = self.review_access(user, question).await?;
                 self.decisions.put(key, refusal.clone(), Instant::now());
                 refusal
             }
@@ -106,34 +108,18 @@ impl Access {
     }
 
     /// `None` when allowed, else why not (perhaps empty).
-    async fn review_access(&self, user: &UserInfo, need: &Need) -> Result<Option<String>, Problem> {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let mut spec = SubjectAccessReviewSpec {
+    async fn review_access(
+        &self,
+        user: &UserInfo,
+        question: SubjectAccessReviewSpec,
+    ) -> Result<Option<String>, Problem> {
+        let spec = SubjectAccessReviewSpec {
             user: Some(user.username.clone()),
             uid: some(&user.uid),
             groups: Some(user.groups.clone()),
             extra: (!user.extra.is_empty()).then(|| user.extra.clone().into_iter().collect()),
-            ..SubjectAccessReviewSpec::default()
+            ..question
         };
-        match need {
-            Need::Resource(p) => {
-                spec.resource_attributes = Some(ResourceAttributes {
-                    verb: some(p.verb),
-                    group: some(p.group),
-                    resource: some(p.resource),
-                    subresource: some(p.subresource),
-                    namespace: p.namespace.clone(),
-                    name: p.name.clone(),
-                    ..ResourceAttributes::default()
-                });
-            }
-            Need::Path(path) => {
-                spec.non_resource_attributes = Some(NonResourceAttributes {
-                    path: some(path),
-                    verb: some("get"),
-                });
-            }
-        }
         let review = SubjectAccessReview {
             spec,
             ..SubjectAccessReview::default()
@@ -149,6 +135,36 @@ impl Access {
         Ok((!status.allowed || status.denied == Some(true))
             .then(|| status.reason.unwrap_or_default()))
     }
+}
+
+/// The question behind a need, still without who asks; none where the caller's name is enough.
+fn question(need: &Need) -> Option<SubjectAccessReviewSpec> {
+    let mut spec = SubjectAccessReviewSpec::default();
+    match need {
+        Need::Nothing | Need::Credentials => return None,
+        Need::Resource(p) => {
+            spec.resource_attributes = Some(ResourceAttributes {
+                verb: some(p.verb),
+                group: some(p.group),
+                resource: some(p.resource),
+                subresource: some(p.subresource),
+                namespace: p.namespace.clone(),
+                name: p.name.clone(),
+                ..ResourceAttributes::default()
+            });
+        }
+        Need::Path { verb, path } => {
+            spec.non_resource_attributes = Some(NonResourceAttributes {
+                path: some(path),
+                verb: some(verb),
+            });
+        }
+    }
+    Some(spec)
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Runs a review; what goes wrong with it is the server's trouble, not the caller's.

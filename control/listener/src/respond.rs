@@ -13,14 +13,14 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use minicloud_api::part::Part;
+use minicloud_api::part::{Need, Part};
 use minicloud_api::problem::Problem;
 use minicloud_api::user::UserInfo;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::Limits;
-use crate::access::{Access, Need, decide};
+use crate::access::{Access, decide};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
 
@@ -79,9 +79,13 @@ pub(crate) fn router(shared: &Arc<Shared>, parts: Vec<Part>) -> Router {
             move |request: axum::extract::Request, next: axum::middleware::Next| {
                 let (shared, permit) = (shared.clone(), permit.clone());
                 async move {
-                    let (head, body) = request.into_parts();
-                    let need = Need::Resource(permit(&head));
-                    let allowed = require(&shared, head.extensions.get(), &need).await;
+                    let (mut head, body) = request.into_parts();
+                    let need = permit(&head);
+                    let allowed = shared.access.require(head.extensions.get(), &need).await;
+                    if need != Need::Credentials {
+                        // The part has no use for them, so it cannot leak them.
+                        head.headers.remove(header::AUTHORIZATION);
+                    }
                     let mut response = match allowed {
                         Ok(()) => next.run(Request::from_parts(head, body)).await,
                         Err(problem) => problem.into_response(),
@@ -99,24 +103,22 @@ pub(crate) fn router(shared: &Arc<Shared>, parts: Vec<Part>) -> Router {
         .layer(axum::extract::DefaultBodyLimit::disable())
 }
 
-async fn require(shared: &Shared, user: Option<&UserInfo>, need: &Need) -> Result<(), Problem> {
-    let user = user.ok_or_else(|| decide::unauthorized("this path needs credentials"))?;
-    shared.access.require(user, need).await
-}
-
-async fn openapi(axum::extract::State(shared): axum::extract::State<Arc<Shared>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        shared.openapi.clone(),
-    )
-        .into_response()
+async fn openapi(
+    axum::extract::State(shared): axum::extract::State<Arc<Shared>>,
+    user: Option<axum::Extension<UserInfo>>,
+) -> Result<Response, Problem> {
+    let need = Need::Credentials;
+    shared.access.require(user.as_deref(), &need).await?;
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((json, shared.openapi.clone()).into_response())
 }
 
 async fn metrics(
     axum::extract::State(shared): axum::extract::State<Arc<Shared>>,
     user: Option<axum::Extension<UserInfo>>,
 ) -> Result<Response, Problem> {
-    require(&shared, user.as_deref(), &Need::Path("/metrics")).await?;
+    let need = Need::path("/metrics");
+    shared.access.require(user.as_deref(), &need).await?;
     // A part may have to read files for them.
     let rendering = tokio::task::spawn_blocking(move || {
         shared
@@ -141,7 +143,16 @@ async fn metrics(
         .into_response())
 }
 
-async fn not_found(uri: http::Uri) -> Problem {
+/// Who has no credentials does not learn what is served.
+fn stranger(user: Option<&UserInfo>) -> Option<Problem> {
+    user.is_none()
+        .then(|| decide::unauthorized("this path needs credentials"))
+}
+
+async fn not_found(user: Option<axum::Extension<UserInfo>>, uri: http::Uri) -> Problem {
+    if let Some(refusal) = stranger(user.as_deref()) {
+        return refusal;
+    }
     Problem::new(
         StatusCode::NOT_FOUND,
         format!("nothing is served at {}", uri.path()),
@@ -149,7 +160,14 @@ async fn not_found(uri: http::Uri) -> Problem {
     .hint("GET /openapi.json lists what is served; the Kubernetes API is on another port (6443)")
 }
 
-async fn wrong_method(method: http::Method, uri: http::Uri) -> Problem {
+async fn wrong_method(
+    user: Option<axum::Extension<UserInfo>>,
+    method: http::Method,
+    uri: http::Uri,
+) -> Problem {
+    if let Some(refusal) = stranger(user.as_deref()) {
+        return refusal;
+    }
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{} does not take {method}", uri.path()),
@@ -240,12 +258,11 @@ where
     }
     let mut request = request.map(|body| Body::new(Limited::new(body, limit)));
     let answer = async {
-        if !decide::is_anonymous(request.uri().path()) {
-            let user = authenticate(shared, peer, request.headers()).await?;
+        if !decide::is_anonymous(request.uri().path())
+            && let Some(user) = authenticate(shared, peer, request.headers()).await?
+        {
             request.extensions_mut().insert(user);
         }
-        // The parts have no use for the credentials, so they cannot leak them.
-        request.headers_mut().remove(header::AUTHORIZATION);
         router
             .oneshot(request)
             .await
@@ -274,22 +291,23 @@ where
     }
 }
 
+/// Who calls; nobody when there are no credentials at all. What does not hold is refused, also where nothing is needed.
 async fn authenticate(
     shared: &Shared,
     peer: Option<&[u8]>,
     headers: &HeaderMap,
-) -> Result<UserInfo, Problem> {
+) -> Result<Option<UserInfo>, Problem> {
     if let Some(der) = peer {
         let now = jiff::Timestamp::now().as_second();
-        return decide::certificate_user(der, now).ok_or_else(|| {
+        return decide::certificate_user(der, now).map(Some).ok_or_else(|| {
             decide::unauthorized(
                 "the client certificate names no user or is not valid at this time",
             )
         });
     }
-    let header = headers
-        .get(header::AUTHORIZATION)
-        .ok_or_else(|| decide::unauthorized("this path needs credentials"))?;
+    let Some(header) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
     let token = header
         .to_str()
         .ok()
@@ -297,7 +315,7 @@ async fn authenticate(
         .ok_or_else(|| {
             decide::unauthorized("the Authorization header is not of the form \"Bearer TOKEN\"")
         })?;
-    shared.access.token_user(token).await
+    shared.access.token_user(token).await.map(Some)
 }
 
 /// Adds the id, and turns errors that are no problems yet (axum's own rejections) into problems.

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use jiff::Timestamp;
-use minicloud_api::part::{Part, Permission};
+use minicloud_api::part::{Need, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -113,7 +113,7 @@ pub fn part(client: kube::Client, version: impl Into<String>) -> Part {
             .route("/v1/status", get(answer))
             .with_state(context),
         // The status tells about all nodes, so whoever may list them may see it.
-        permit: Arc::new(|_| Permission::cluster("list", "", "nodes")),
+        permit: Arc::new(|_| Need::cluster("list", "", "nodes")),
         openapi: openapi(),
         metrics: Arc::new(move || {
             format!(

@@ -10,7 +10,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
-use minicloud_api::part::{Part, Permission};
+use minicloud_api::part::{Need, Part};
 use minicloud_api::problem::Problem;
 use minicloud_hardware::DeviceStatus;
 use minicloud_hardware::characterization::{figure_12, tosca as tosca_template};
@@ -27,7 +27,7 @@ pub fn part(client: kube::Client) -> Part {
             .route("/v1/devices", get(all))
             .route("/characterization", get(characterization))
             .with_state(devices(client)),
-        permit: Arc::new(|_| Permission::cluster("list", GROUP, "devices")),
+        permit: Arc::new(|_| Need::cluster("list", GROUP, "devices")),
         openapi: openapi(),
         metrics: Arc::new(String::new),
         run: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use minicloud_api::part::{Part, Permission};
+use minicloud_api::part::{Need, Part};
 use serde_json::json;
 
 use crate::{Exporter, Settings};
@@ -16,7 +16,7 @@ pub fn part(root: &Path) -> Part {
         name: "node-metrics",
         routes: Router::new(),
         // Asked for no route of its own.
-        permit: Arc::new(|_| Permission::cluster("get", "", "nodes")),
+        permit: Arc::new(|_| Need::cluster("get", "", "nodes")),
         openapi: json!({}),
         metrics: Arc::new(move || {
             let mut out = String::new();

@@ -2,11 +2,10 @@
 
 use http::StatusCode;
 use k8s_openapi::api::authentication::v1::TokenReviewStatus;
+use minicloud_api::part::Need;
 use minicloud_api::problem::Problem;
 use minicloud_api::user::{GROUP_AUTHENTICATED, UserInfo};
 use x509_parser::prelude::{FromDer, X509Certificate};
-
-use super::Need;
 
 /// Health is for everyone; nothing else is.
 pub(crate) fn is_anonymous(path: &str) -> bool {
@@ -64,9 +63,12 @@ pub(crate) fn unauthorized(detail: &str) -> Problem {
 pub(crate) fn forbidden(user: &UserInfo, need: &Need, reason: &str) -> Problem {
     let name = &user.username;
     let (mut detail, question) = match need {
-        Need::Path(path) => (
-            format!("User {name:?} cannot get path {path:?}"),
-            format!("get {path}"),
+        Need::Nothing | Need::Credentials => {
+            (format!("User {name:?} is not let in"), "--list".to_owned())
+        }
+        Need::Path { verb, path } => (
+            format!("User {name:?} cannot {verb} path {path:?}"),
+            format!("{verb} {path}"),
         ),
         Need::Resource(p) => {
             let resource = if p.subresource.is_empty() {
@@ -171,7 +173,7 @@ mod tests {
             ]],
         );
         check(
-            Need::Path("/metrics"),
+            Need::path("/metrics"),
             "",
             expect![[
                 r#"Forbidden: User "ann" cannot get path "/metrics" (ask an administrator for a role that allows it; `kubectl auth can-i get /metrics` tells whether you have one)"#

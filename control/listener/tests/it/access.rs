@@ -76,6 +76,17 @@ async fn certificates_and_tokens() {
         .send(None, basic)
         .await
         .is_problem(401, "Bearer TOKEN");
+    // What needs none is for everyone, but not with bad ones; what passes them on sees them once they hold.
+    let answer = cluster.get(None, "/v1/open").await;
+    assert_eq!((answer.status, &*answer.body), (200, "none"));
+    let answer = cluster.get(Some(&ann), "/v1/open").await;
+    assert_eq!((answer.status, &*answer.body), (200, "none"));
+    let answer = cluster.with_token("nonsense", "/v1/open").await;
+    answer.is_problem(401, "the bearer token is not valid");
+    let answer = cluster.get(None, "/v1/passed-on").await;
+    answer.is_problem(401, "this path needs credentials");
+    let answer = cluster.get(Some(&ann), "/v1/passed-on").await;
+    assert_eq!((answer.status, &*answer.body), (200, "none"));
     // Health is for everyone.
     for path in ["/livez", "/readyz"] {
         eventually("readiness", async || {
@@ -112,6 +123,10 @@ async fn certificates_and_tokens() {
         .await
         .unwrap();
     let token = issued.status.unwrap().token.unwrap_or_default();
+    let answer = cluster.with_token(&token, "/v1/passed-on").await;
+    assert_eq!(answer.body, format!("{:?}", format!("Bearer {token}")));
+    let answer = cluster.with_token(&token, "/v1/open").await;
+    assert_eq!((answer.status, &*answer.body), (200, "none"));
     let refused = cluster.with_token(&token, "/v1/web/maps/a").await;
     refused.is_problem(
         403,

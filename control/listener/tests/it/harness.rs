@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use minicloud_api::part::{Part, Permission, Shutdown, ShutdownTrigger};
+use minicloud_api::part::{Need, Part, Permission, Shutdown, ShutdownTrigger};
 use minicloud_api::user::UserInfo;
 use minicloud_apiserver::{ApiServer, Running};
 use minicloud_auth::pki::{self, CertSpec, Identity, Pki, ServerNames, ServingCert};
@@ -88,6 +88,12 @@ fn test_part(starts: Arc<AtomicU32>) -> Part {
             json!({ "user": user.0.username, "groups": user.0.groups, "credentials": headers.contains_key("authorization") }),
         )
     };
+    /// The credentials that a part sees.
+    async fn credentials(headers: http::HeaderMap) -> String {
+        let header = headers.get(http::header::AUTHORIZATION);
+        header.map_or("none".into(), |value| format!("{value:?}"))
+    }
+
     async fn panics() {
         panic!("a bug");
     }
@@ -96,6 +102,8 @@ fn test_part(starts: Arc<AtomicU32>) -> Part {
         routes: Router::new()
             .route("/v1/whoami", get(whoami))
             .route("/v1/web/maps/{name}", get(async || "a map"))
+            .route("/v1/open", get(credentials))
+            .route("/v1/passed-on", get(credentials))
             .route("/v1/panic", get(panics))
             .route(
                 "/v1/slow",
@@ -104,15 +112,19 @@ fn test_part(starts: Arc<AtomicU32>) -> Part {
             .route("/v1/echo", post(async |body: axum::body::Bytes| body))
             .route("/v1/json", post(async |_: axum::Json<Value>| "ok")),
         permit: Arc::new(|request| {
-            let get = |resource, namespace: Option<&str>, name: Option<&str>| Permission {
-                namespace: namespace.map(str::to_owned),
-                name: name.map(str::to_owned),
-                ..Permission::cluster("get", "", resource)
-            };
-            match request.uri.path().strip_prefix("/v1/web/maps/") {
-                Some(name) => get("configmaps", Some("web"), Some(name)),
-                None => get("namespaces", None, None),
+            match request.uri.path() {
+                "/v1/open" => return Need::Nothing,
+                "/v1/passed-on" => return Need::Credentials,
+                _ => {}
             }
+            let map = request.uri.path().strip_prefix("/v1/web/maps/");
+            map.map_or(Need::cluster("get", "", "namespaces"), |name| {
+                Need::Resource(Permission {
+                    namespace: Some("web".into()),
+                    name: Some(name.into()),
+                    ..Permission::cluster("get", "", "configmaps")
+                })
+            })
         }),
         openapi: json!({ "paths": { "/v1/whoami": { "get": { "responses": { "200": { "description": "you" } } } } } }),
         metrics: Arc::new(|| "test_metric 1\n".to_owned()),
