@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::rules::{READ, events, paths, rule};
-use super::{binding_to, cluster_role, cluster_role_binding, system_account, user};
+use super::{binding_to, cluster_role, cluster_role_binding, group, system_account, user};
 
 /// What the node authorizer allows where it does not look at single objects; the ClusterRole `system:node`, which Kubernetes
 /// keeps but binds to nobody, says the same.
@@ -150,6 +150,33 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 rules
             },
         ),
+        cluster_role(
+            "system:minicloud-metrics",
+            &[],
+            // Whoever collects metrics: where to find what is to be scraped, and the metrics.
+            vec![
+                paths("/metrics /metrics/*", "get"),
+                rule("core", "endpoints nodes pods services", READ),
+                rule("discovery.k8s.io", "endpointslices", READ),
+            ],
+        ),
+        cluster_role(
+            "system:minicloud-state",
+            &[],
+            // What `/metrics/state` tells about, and nothing more. RBAC knows no right to see metadata alone, so this one could
+            // read Secrets: it is nobody's but of an identity that lives in the server's memory.
+            vec![
+                rule(
+                    "core",
+                    "configmaps endpoints namespaces nodes persistentvolumeclaims persistentvolumes pods secrets services",
+                    "list",
+                ),
+                rule("apps", "deployments replicasets", "list"),
+                rule("coordination.k8s.io", "leases", "list"),
+                rule("discovery.k8s.io", "endpointslices", "list"),
+                rule("storage.k8s.io", "storageclasses", "list"),
+            ],
+        ),
     ]
 }
 
@@ -174,5 +201,10 @@ pub(super) fn cluster_role_bindings() -> Vec<Value> {
             "system:minicloud-listener",
             &[user("system:minicloud-listener")],
         ),
+        cluster_role_binding(
+            "system:minicloud-metrics",
+            &[group("system:minicloud-metrics")],
+        ),
+        cluster_role_binding("system:minicloud-state", &[user("system:minicloud-state")]),
     ]
 }

@@ -133,3 +133,29 @@ fn bindings_get_their_subjects_back() {
         Reconciled::Recreate(expected)
     );
 }
+
+/// Who scrapes finds the targets and reads metrics; it cannot read what applications keep, and may change nothing. Who lists
+/// for `/metrics/state` may only list.
+#[test]
+fn metrics_take_no_more_than_they_need() {
+    let roles = cluster_roles();
+    let rules = |name: &str| {
+        let role = roles.iter().find(|r| r["metadata"]["name"] == name);
+        role.unwrap()["rules"].as_array().unwrap().clone()
+    };
+    let words = |rule: &Value, key: &str| rule[key].to_string();
+    for rule in rules("system:minicloud-metrics") {
+        assert!(!words(&rule, "resources").contains("secrets"), "{rule}");
+        assert!(!words(&rule, "resources").contains("configmaps"), "{rule}");
+        for verb in rule["verbs"].as_array().unwrap() {
+            assert!(["get", "list", "watch"].contains(&verb.as_str().unwrap()));
+        }
+    }
+    for rule in rules("system:minicloud-state") {
+        assert_eq!(rule["verbs"], json!(["list"]), "{rule}");
+        assert!(!words(&rule, "resources").contains('*'), "{rule}");
+    }
+    for rule in rules("system:minicloud-listener") {
+        assert!(!words(&rule, "resources").contains("secrets"), "{rule}");
+    }
+}

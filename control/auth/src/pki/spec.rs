@@ -142,6 +142,16 @@ impl CertSpec {
         Self::client("system:minicloud-listener", [] as [&str; 0])
     }
 
+    /// What lists objects for `/metrics/state`: the only one of our identities there that may list Secrets.
+    pub fn state_metrics() -> Self {
+        Self::client("system:minicloud-state", [] as [&str; 0])
+    }
+
+    /// The Prometheus that collects this cluster's metrics. Its rights are those of the group `system:minicloud-metrics`.
+    pub fn prometheus() -> Self {
+        Self::client("system:minicloud-prometheus", ["system:minicloud-metrics"])
+    }
+
     /// A node's agent.
     pub fn node(node: &str) -> Self {
         Self::client(format!("{NODE_USER_PREFIX}{node}"), [GROUP_NODES])
