@@ -15,6 +15,7 @@ fn the_machine_is_known_and_shown() {
     timed("devices", || devices(&c));
     timed("port 3000", || on_port_3000(&c));
     timed("node metrics", || node_metrics(&c));
+    timed("metrics of objects", || state_metrics(&c));
     timed("rest", || nothing_is_written_at_rest(&mut c));
 }
 
@@ -140,6 +141,26 @@ fn node_metrics(c: &Cluster) {
         assert!(text.contains(&format!("\n{name}")), "{name}: {text:.2000}");
     }
     assert!(text.len() < 1 << 20, "{} bytes", text.len());
+}
+
+/// Metrics about objects, listed when asked, for whoever may read metrics below `/metrics`.
+fn state_metrics(c: &Cluster) {
+    const URL: &str = "https://127.0.0.1:3000/metrics/state";
+    let reader = Reader::new(c);
+    assert_eq!(reader.fetch(URL).0, "403");
+    c.k("create clusterrolebinding state --clusterrole=system:minicloud-metrics --serviceaccount=default:reader");
+    let text = eventually("the right is given", Duration::from_secs(15), || {
+        let (code, text) = reader.fetch(URL);
+        ensure!(code == "200", "{code}: {text}");
+        Ok(text)
+    });
+    for name in [
+        "kube_node_status_condition{node=\"edge-1\",condition=\"Ready\",status=\"true\"} 1",
+        "kube_namespace_status_phase{namespace=\"kube-system\",phase=\"Active\"} 1",
+        "kube_configmap_info{namespace=\"default\",configmap=\"kube-root-ca.crt\"} 1",
+    ] {
+        assert!(text.contains(&format!("\n{name}")), "{name}: {text:.2000}");
+    }
 }
 
 /// The same for programs that speak no Kubernetes, to whom it may concern.

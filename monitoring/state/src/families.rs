@@ -52,6 +52,11 @@ impl Families {
         text
     }
 
+    /// About how long [`Families::text`] is.
+    pub fn bytes(&self) -> usize {
+        self.families.values().map(|(_, body)| body.len()).sum()
+    }
+
     /// A writer of one object's samples; all of them have these labels.
     pub(crate) fn object(&mut self, labels: &Labels) -> Object<'_> {
         let mut common = String::new();

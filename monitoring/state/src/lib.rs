@@ -1,5 +1,5 @@
 //! Metrics about Kubernetes objects, as [kube-state-metrics] v2 names them: pure functions from objects, as the API lists them,
-//! to Prometheus' text. Who lists, how often and for whom is not known here.
+//! to Prometheus' text. Who lists, how often and for whom is known by [`part::part`] alone, which serves them.
 //!
 //! Names, types, help and labels are those of its `docs/metrics` and its list of stable metrics, so that dashboards and rules
 //! made for it work. Times are seconds since 1970; resources are in cores, bytes and pieces.
@@ -22,6 +22,7 @@ mod json;
 mod lease;
 mod namespace;
 mod node;
+pub mod part;
 mod persistent_volume;
 mod persistent_volume_claim;
 mod pod;

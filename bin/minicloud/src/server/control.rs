@@ -202,6 +202,8 @@ fn listener(
     let on_port_3000 = vec![
         minicloud_listener::status::part(client.clone(), super::VERSION),
         minicloud_characterization::part::part(client.clone()),
+        // The only one that lists Secrets, so it is not the listener that does.
+        minicloud_state::part::part(identities.client(&CertSpec::state_metrics())?),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)
