@@ -24,6 +24,11 @@ pub struct Problem {
     pub request_id: String,
 }
 
+/// A mark in a response's extensions: its body is another API's own error body, which goes to the caller as it is. Without it
+/// the listener makes a [`Problem`] of an error that is none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign;
+
 impl Problem {
     /// A problem with the standard title of `status`.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {

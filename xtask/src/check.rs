@@ -3,14 +3,17 @@
 use std::process::Command;
 use std::time::Instant;
 
+use crate::console;
 use crate::host::{self, cargo, show};
 
 /// Everything that decides whether a change may land.
 pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
     let started = Instant::now();
     host::setup()?;
+    console::build()?;
     if filter.is_none() {
         crate::lint::lint()?;
+        console::test()?;
     }
     // The end-to-end tests run the program itself.
     show(&mut cargo(&["build", "--package", "minicloud"]))?;
@@ -26,6 +29,7 @@ pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
 pub fn soak() -> anyhow::Result<()> {
     host::setup()?;
     host::install_to_soak()?;
+    console::build()?;
     show(&mut cargo(&[
         "build",
         "--release",
@@ -49,6 +53,7 @@ pub fn soak() -> anyhow::Result<()> {
 /// The figures.
 pub fn bench() -> anyhow::Result<()> {
     host::setup()?;
+    console::build()?;
     show(&mut cargo(&[
         "build",
         "--release",
@@ -80,6 +85,7 @@ fn runner() -> Command {
 fn with_tools(mut command: Command) -> anyhow::Result<Command> {
     command
         .env("MINICLOUD_KUBECTL", host::kubectl()?)
-        .env("MINICLOUD_PYTHON", host::python()?);
+        .env("MINICLOUD_PYTHON", host::python()?)
+        .env("MINICLOUD_NODE", console::node()?);
     Ok(command)
 }

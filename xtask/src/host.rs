@@ -29,6 +29,7 @@ const BUILD_PACKAGES: &[(&str, &str)] = &[
 /// What the tests need beyond that.
 const TEST_PACKAGES: &[(&str, &str)] = &[
     ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/chromium", "chromium"),
     ("/usr/bin/curl", "curl"),
     (
         "/usr/bin/prometheus-node-exporter",
@@ -211,7 +212,7 @@ pub fn python() -> anyhow::Result<PathBuf> {
 }
 
 /// A Python environment with these PyPI packages.
-fn venv(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+pub fn venv(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     let dir = tools_dir().join(name);
     let stamp = dir.join("installed");
     if std::fs::read_to_string(&stamp).is_ok_and(|text| text == packages.join(" ")) {

@@ -16,9 +16,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("node", &["api", "engine", "node"]),
     // It stands on the facts that `node/hardware` finds.
     ("monitoring", &["api", "engine", "node", "monitoring"]),
+    ("console", &["api", "console"]),
     (
         "bin",
-        &["api", "engine", "control", "node", "monitoring", "bin"],
+        &[
+            "api",
+            "engine",
+            "control",
+            "console",
+            "node",
+            "monitoring",
+            "bin",
+        ],
     ),
     ("xtask", &[]),
 ];
@@ -143,6 +152,7 @@ fn licences(metadata: &Value) -> anyhow::Result<()> {
             ));
         }
     }
+    wrong.extend(crate::console::licences(LICENCES)?);
     ensure!(
         wrong.is_empty(),
         "licences that may not be linked in: {}",
@@ -210,6 +220,7 @@ fn paths(content: &str) -> Vec<String> {
     let ours = [
         "api/",
         "bin/",
+        "console/",
         "control/",
         "engine/",
         "monitoring/",

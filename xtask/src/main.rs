@@ -1,10 +1,11 @@
-//! The project's one command set: `cargo xtask up`, `down`, `test`, `lint`, `soak`, `bench`. What CI runs is what a person runs.
+//! The project's one command set: `cargo xtask up`, `down`, `test`, `lint`, `console`, `soak`, `bench`. What CI runs is what a person runs.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod check;
+mod console;
 mod host;
 mod lint;
 mod up;
@@ -22,6 +23,8 @@ enum Task {
     Up,
     /// Stop it and leave nothing behind.
     Down,
+    /// Build the web console that the program embeds.
+    Console,
     /// Install what tests and `up` need on this machine.
     Setup,
     /// Format, lints and every test, in 25 minutes at most.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Up => up::up(),
         Task::Down => up::down(),
+        Task::Console => console::build(),
         Task::Setup => host::setup(),
         Task::Test { filter } => check::test(filter.as_deref()),
         Task::Lint => lint::lint(),

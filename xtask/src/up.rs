@@ -83,6 +83,7 @@ pub fn down() -> anyhow::Result<()> {
 }
 
 fn build() -> anyhow::Result<()> {
+    crate::console::build()?;
     println!("        building minicloud (the first time takes some minutes)");
     host::show(&mut host::cargo(&[
         "build",

@@ -39,22 +39,37 @@ impl Identities {
         client(&self.url, &self.pki.ca_pem(), &identity)
             .with_context(|| format!("cannot make a client for {}", spec.common_name))
     }
+
+    /// A client of nobody: it sends the credentials that a request brings, and tries nothing twice.
+    ///
+    /// # Errors
+    /// When the CA cannot be used.
+    pub fn nobody(&self) -> anyhow::Result<Client> {
+        let mut config = config(&self.url, &self.pki.ca_pem())?;
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
 }
 
 /// A client of the API at `url`.
 fn client(url: &str, ca_pem: &str, identity: &Identity) -> anyhow::Result<Client> {
     use base64::Engine;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    let mut config = Config::new(url.parse().context("the API server's URL")?);
-    config.root_cert = Some(vec![pem_to_der(ca_pem)?]);
+    let mut config = config(url, ca_pem)?;
     config.auth_info = AuthInfo {
         client_certificate_data: Some(encode(&identity.cert_pem)),
         client_key_data: Some(encode(&identity.key_pem).into()),
         ..AuthInfo::default()
     };
+    Ok(Client::try_from(config)?)
+}
+
+fn config(url: &str, ca_pem: &str) -> anyhow::Result<Config> {
+    let mut config = Config::new(url.parse().context("the API server's URL")?);
+    config.root_cert = Some(vec![pem_to_der(ca_pem)?]);
     // Watches are held open by bookmarks and events; a read timeout would break a quiet one.
     config.read_timeout = None;
-    Ok(Client::try_from(config)?)
+    Ok(config)
 }
 
 fn pem_to_der(pem: &str) -> anyhow::Result<Vec<u8>> {

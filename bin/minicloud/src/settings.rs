@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ipnet::Ipv4Net;
+use minicloud_console::Origin;
 use serde::Deserialize;
 
 /// Where the settings file is looked for when none is named.
@@ -138,6 +139,16 @@ pub struct Flags {
     /// How many pods this node takes [default: 110].
     #[arg(long, env = "MINICLOUD_MAX_PODS", value_name = "N", hide_env = true)]
     pub max_pods: Option<u32>,
+    /// An origin whose pages may show the console in a frame, such as https://portal.example.org; may be repeated
+    /// [default: none].
+    #[arg(
+        long,
+        env = "MINICLOUD_CONSOLE_EMBED_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        hide_env = true
+    )]
+    pub console_embed_origins: Vec<String>,
     /// What is logged: error, warn, info, debug, or a filter such as `info,minicloud_agent=debug` [default: info].
     #[arg(long, env = "MINICLOUD_LOG", value_name = "FILTER", hide_env = true)]
     pub log: Option<String>,
@@ -164,6 +175,7 @@ pub struct Settings {
     pub resolv_conf: PathBuf,
     pub container_runtime_endpoint: Option<PathBuf>,
     pub max_pods: u32,
+    pub console_embed_origins: Vec<Origin>,
     pub log: String,
 }
 
@@ -215,6 +227,11 @@ impl Flags {
                 .container_runtime_endpoint
                 .or(file.container_runtime_endpoint),
             max_pods: self.max_pods.or(file.max_pods),
+            console_embed_origins: if self.console_embed_origins.is_empty() {
+                file.console_embed_origins
+            } else {
+                self.console_embed_origins
+            },
             log: self.log.or(file.log),
         }
     }
@@ -290,6 +307,12 @@ impl Flags {
                 .unwrap_or_else(|| "/etc/resolv.conf".into()),
             container_runtime_endpoint: self.container_runtime_endpoint,
             max_pods: self.max_pods.unwrap_or(110),
+            console_embed_origins: self
+                .console_embed_origins
+                .iter()
+                .map(|text| text.parse())
+                .collect::<Result<_, _>>()
+                .context("console-embed-origins")?,
             log: self.log.unwrap_or_else(|| "info".into()),
         })
     }
@@ -412,6 +435,7 @@ mod tests {
         check("service-cidr = '10.43.0.0/30'", "/27");
         check("cluster-dns = '10.44.0.10'", "outside");
         check("node-port-range = '5'", "node-port-range");
+        check("console-embed-origins = ['*']", "console-embed-origins");
         assert!(
             toml::from_str::<Flags>("api-prot = 1")
                 .unwrap_err()

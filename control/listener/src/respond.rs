@@ -14,7 +14,7 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use minicloud_api::part::{Need, Part};
-use minicloud_api::problem::Problem;
+use minicloud_api::problem::{Foreign, Problem};
 use minicloud_api::user::UserInfo;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -322,7 +322,9 @@ async fn authenticate(
 async fn finish(mut response: Response, id: &HeaderValue) -> Response {
     let status = response.status();
     let mut problem: Option<Problem> = response.extensions_mut().remove();
+    let foreign = response.extensions_mut().remove::<Foreign>().is_some();
     if problem.is_none()
+        && !foreign
         && (status.is_client_error() || status.is_server_error())
         && !is_problem(&response)
     {

@@ -204,6 +204,7 @@ fn listener(
         minicloud_characterization::part::part(client.clone()),
         // The only one that lists Secrets, so it is not the listener that does.
         minicloud_state::part::part(identities.client(&CertSpec::state_metrics())?),
+        minicloud_console::part(identities.nobody()?, &settings.console_embed_origins),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)

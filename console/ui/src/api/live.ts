@@ -1,0 +1,127 @@
+/** The live stream: what the nodes measure, a line whenever it changes. One stream for all views, open while somebody looks. */
+
+import { useEffect, useState } from 'preact/hooks';
+import { session } from '../session';
+import { catalog } from './catalog';
+import { ask, asApiError, isAbort, type ApiError } from './http';
+import { eachLines } from './lines';
+
+interface Stalls {
+  waiting_ratio?: number;
+  stalled_ratio?: number;
+}
+
+/** One machine at one time. Ratios are 0 to 1; what it does not tell is absent. */
+export interface Measurements {
+  cpu?: {
+    cores?: number;
+    used_cores?: number;
+    used_ratio?: number;
+    io_wait_ratio?: number;
+    stolen_ratio?: number;
+    throttles_per_second?: number;
+    waiting_ratio?: number;
+  };
+  memory?: { total_bytes?: number; available_bytes?: number; used_ratio?: number; swap_used_bytes?: number; stalls?: Stalls };
+  load?: { load_1m: number; load_5m: number; load_15m: number };
+  io?: Stalls;
+  file_systems?: { mountpoint: string; device: string; fstype: string; size_bytes: number; available_bytes: number; used_ratio: number; read_only: boolean }[];
+  disks?: { device: string; read_bytes_per_second: number; written_bytes_per_second: number; busy_ratio: number }[];
+  networks?: { interface: string; up?: boolean; received_bytes_per_second: number; transmitted_bytes_per_second: number; lost_packets_per_second: number }[];
+  temperatures?: { sensor: string; celsius: number }[];
+  power_supplies?: { name: string; charge_ratio?: number; online?: boolean }[];
+}
+
+export interface LiveNode extends Measurements {
+  time: string;
+  node: string;
+}
+
+export interface Live {
+  /** `off` where the stream is not served or not allowed. */
+  state: 'loading' | 'live' | 'away' | 'off';
+  nodes: ReadonlyMap<string, LiveNode>;
+  error: ApiError | null;
+}
+
+const STREAM = '/v1/nodes?watch=true';
+const PAUSE_MS = 2000;
+const LONGEST_PAUSE_MS = 30_000;
+const LINGER_MS = 10_000;
+
+/** A line, or null for a heartbeat and for what is no measurement. */
+export function readLine(line: string): LiveNode | null {
+  if (line.trim() === '') return null;
+  const said = JSON.parse(line) as LiveNode & { measurements?: Measurements };
+  return typeof said.node === 'string' ? { ...said.measurements, ...said } : null;
+}
+
+let now: Live = { state: 'loading', nodes: new Map(), error: null };
+const listeners = new Set<() => void>();
+let stop: AbortController | null = null;
+let lingering: ReturnType<typeof setTimeout> | undefined;
+
+function show(next: Live): void {
+  now = next;
+  for (const listener of [...listeners]) listener();
+}
+
+async function run(signal: AbortSignal): Promise<void> {
+  let pause = PAUSE_MS;
+  while (!signal.aborted) {
+    try {
+      const response = await ask(STREAM, { signal });
+      pause = PAUSE_MS;
+      await eachLines(response, (lines) => {
+        const nodes = new Map(now.nodes);
+        for (const line of lines) {
+          const said = readLine(line);
+          if (!said) continue;
+          if (said.cpu || said.memory) nodes.set(said.node, said);
+          else nodes.delete(said.node);
+        }
+        show({ state: 'live', nodes, error: null });
+      });
+    } catch (error) {
+      if (isAbort(error) || signal.aborted) return;
+      const problem = asApiError(error);
+      const off = problem.status === 403 || problem.status === 404;
+      show({ state: off ? 'off' : 'away', nodes: new Map(), error: problem });
+      if (problem.status === 401 || off) return;
+    }
+    await new Promise((wake) => setTimeout(wake, pause));
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+}
+
+function close(): void {
+  stop?.abort();
+  stop = null;
+  now = { state: 'loading', nodes: new Map(), error: null };
+}
+
+session.subscribe(close);
+
+/** What the nodes measure now. */
+export function useLive(): Live {
+  const [seen, setSeen] = useState(now);
+  const [known, setKnown] = useState(catalog.value);
+  useEffect(() => catalog.subscribe(() => setKnown(catalog.value)), []);
+  const served = known?.serves('/v1/nodes') ?? false;
+  useEffect(() => {
+    if (!served) return;
+    clearTimeout(lingering);
+    const tell = (): void => setSeen(now);
+    listeners.add(tell);
+    if (!stop) {
+      stop = new AbortController();
+      void run(stop.signal);
+    }
+    tell();
+    return () => {
+      listeners.delete(tell);
+      if (listeners.size === 0) lingering = setTimeout(close, LINGER_MS);
+    };
+  }, [served]);
+  return served ? seen : { state: known ? 'off' : 'loading', nodes: new Map(), error: null };
+}

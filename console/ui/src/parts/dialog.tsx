@@ -1,0 +1,104 @@
+/** The browser's own dialogs: they keep the keyboard inside, and Escape closes them. */
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { asApiError, type ApiError } from '../api/http';
+import { say } from './toasts';
+
+export function Dialog({ label, close, wide, children }: { label: string; close: () => void; wide?: boolean; children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      class={wide ? 'wide' : undefined}
+      aria-label={label}
+      onClose={close}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
+      {children}
+    </dialog>
+  );
+}
+
+interface Asked {
+  title: string;
+  /** What will happen. */
+  text: ComponentChildren;
+  action: string;
+  danger?: boolean;
+  /** What must be typed first, for what cannot be undone. */
+  typed?: string;
+  /** A number to ask for, and its value at first. */
+  number?: number;
+  done: string;
+  act: (number: number) => Promise<unknown>;
+}
+
+/** Asks before something is done, does it, and says how that went. */
+export function Confirm({ ask, close }: { ask: Asked; close: () => void }) {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<ApiError | null>(null);
+  const [typed, setTyped] = useState('');
+  const [number, setNumber] = useState(ask.number ?? 0);
+  const ready = !busy && (ask.typed === undefined || typed === ask.typed) && Number.isInteger(number) && number >= 0;
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (!ready) return;
+    setBusy(true);
+    ask.act(number).then(
+      () => {
+        say(ask.done);
+        close();
+      },
+      (failed: unknown) => {
+        setError(asApiError(failed));
+        setBusy(false);
+      },
+    );
+  };
+  return (
+    <Dialog label={ask.title} close={close}>
+      <form onSubmit={submit}>
+        <h2>{ask.title}</h2>
+        <div class="text">{ask.text}</div>
+        {ask.number !== undefined && (
+          <label class="field">
+            Replicas
+            <input
+              type="number"
+              min={0}
+              max={10000}
+              required
+              value={number}
+              onInput={(event) => setNumber(event.currentTarget.valueAsNumber)}
+            />
+          </label>
+        )}
+        {ask.typed !== undefined && (
+          <label class="field">
+            Type <code>{ask.typed}</code> to confirm
+            <input value={typed} autocomplete="off" spellcheck={false} onInput={(event) => setTyped(event.currentTarget.value)} />
+          </label>
+        )}
+        {error && (
+          <p class="error" role="alert">
+            {error.message} {error.hint}
+          </p>
+        )}
+        <div class="buttons">
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" class={ask.danger ? 'danger' : 'primary'} disabled={!ready}>
+            {ask.action}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export type { Asked };
