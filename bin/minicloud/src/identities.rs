@@ -7,7 +7,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use kube::Client;
 use kube::config::{AuthInfo, Config};
-use minicloud_auth::pki::{CertSpec, Identity, Pki, kubeconfig};
+use minicloud_auth::pki::{CertSpec, Identity, Pki, client_config, kubeconfig};
 
 use crate::settings::Settings;
 
@@ -48,6 +48,19 @@ impl Identities {
         let mut config = config(&self.url, &self.pki.ca_pem())?;
         config.default_retry = false;
         Ok(Client::try_from(config)?)
+    }
+
+    /// What a connection over TLS needs that shows itself as `spec` says, to a server of this cluster's CA. The key is kept in
+    /// memory only.
+    ///
+    /// # Errors
+    /// When the certificate cannot be issued.
+    pub fn tls(&self, spec: &CertSpec) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+        let identity = self
+            .pki
+            .issue(&spec.clone().in_memory(), Timestamp::now())?;
+        client_config(&self.pki.ca_pem(), Some(&identity), &["http/1.1"])
+            .with_context(|| format!("cannot make a connection of {}", spec.common_name))
     }
 }
 

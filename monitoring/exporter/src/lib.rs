@@ -26,6 +26,7 @@ use crate::tree::{Folder, Text};
 
 pub use crate::error::CollectError;
 pub use crate::part::part;
+pub use crate::samples::Reading;
 
 /// What can be chosen. The exclusions of mounts, disks and interfaces are node_exporter's (Debian's) defaults.
 #[derive(Debug, Clone)]
@@ -59,6 +60,38 @@ struct Slot {
     failure: Option<CollectError>,
 }
 
+impl Slot {
+    /// Measures; what failed is in `failure`.
+    fn collect(
+        &mut self,
+        root: &Result<Folder, rustix::io::Errno>,
+        root_path: &Path,
+        now: SystemTime,
+        text: &mut Text,
+    ) {
+        self.samples.start();
+        self.failure = match root {
+            Err(e) => Some(CollectError::read("", *e)),
+            Ok(root) => {
+                let mut scrape = Scrape {
+                    root,
+                    root_path,
+                    now,
+                    text,
+                    complaint: None,
+                };
+                match self.collector.collect(&mut scrape, &mut self.samples) {
+                    Ok(()) => scrape.complaint,
+                    Err(e) => {
+                        self.samples.start();
+                        Some(e)
+                    }
+                }
+            }
+        };
+    }
+}
+
 const DURATION: Metric = Metric::gauge(
     "node_scrape_collector_duration_seconds",
     "node_exporter: Duration of a collector scrape.",
@@ -79,12 +112,22 @@ impl Exporter {
     /// The clock and `uname` are always those of the running kernel. Nothing is read before the first scrape.
     #[must_use]
     pub fn new(root: &Path, settings: &Settings) -> Self {
+        Self::with(root, settings, |_| true, Samples::default)
+    }
+
+    fn with(
+        root: &Path,
+        settings: &Settings,
+        wanted: impl Fn(&str) -> bool,
+        samples: fn() -> Samples,
+    ) -> Self {
         let slots = collectors::all(settings)
             .into_iter()
+            .filter(|(name, _)| wanted(name))
             .map(|(name, collector)| Slot {
                 name,
                 collector,
-                samples: Samples::default(),
+                samples: samples(),
                 failure: None,
             })
             .collect();
@@ -109,26 +152,7 @@ impl Exporter {
         self.about.start();
         for slot in &mut self.slots {
             let started = Instant::now();
-            slot.samples.start();
-            slot.failure = match &root {
-                Err(e) => Some(CollectError::read("", *e)),
-                Ok(root) => {
-                    let mut scrape = Scrape {
-                        root,
-                        root_path: &self.root,
-                        now,
-                        text: &mut self.text,
-                        complaint: None,
-                    };
-                    match slot.collector.collect(&mut scrape, &mut slot.samples) {
-                        Ok(()) => scrape.complaint,
-                        Err(e) => {
-                            slot.samples.start();
-                            Some(e)
-                        }
-                    }
-                }
-            };
+            slot.collect(&root, &self.root, now, &mut self.text);
             slot.samples.write(out);
             let labels = [("collector", slot.name)];
             self.about
@@ -149,5 +173,32 @@ impl Exporter {
         self.slots
             .iter()
             .filter_map(|slot| Some((slot.name, slot.failure.as_ref()?)))
+    }
+}
+
+/// Some of the collectors over one root, whose samples are wanted as values.
+pub struct Meter(Exporter);
+
+impl Meter {
+    /// A meter of the machine below `root` with these collectors, by node_exporter's names for them. A name that is none is an
+    /// error of who calls, and gives nothing.
+    #[must_use]
+    pub fn new(root: &Path, settings: &Settings, collectors: &[&str]) -> Self {
+        let wanted = |name: &str| collectors.contains(&name);
+        Self(Exporter::with(root, settings, wanted, Samples::as_readings))
+    }
+
+    /// Measures. A collector that fails has no readings; the others have. Blocks as [`Exporter::scrape`] does.
+    pub fn read(&mut self) -> Vec<Reading> {
+        let Exporter {
+            root, slots, text, ..
+        } = &mut self.0;
+        let (folder, now) = (Folder::root(root), SystemTime::now());
+        let mut readings = Vec::new();
+        for slot in slots {
+            slot.collect(&folder, root, now, text);
+            readings.append(&mut slot.samples.take_readings());
+        }
+        readings
     }
 }

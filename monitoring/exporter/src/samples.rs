@@ -41,10 +41,23 @@ impl Metric {
     }
 }
 
+/// A sample as a value: for who computes with it instead of sending it to a Prometheus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The metric's name, as node_exporter has it.
+    pub name: String,
+    /// Names and values of its labels, in node_exporter's order.
+    pub labels: Vec<(String, String)>,
+    /// The value, in the unit that the name says.
+    pub value: f64,
+}
+
 /// What one collector measured.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     families: BTreeMap<String, Family>,
+    /// With these, samples are kept as values and nothing is written as text.
+    readings: Option<Vec<Reading>>,
 }
 
 #[derive(Debug)]
@@ -56,8 +69,27 @@ struct Family {
 }
 
 impl Samples {
+    /// Samples that are kept as values.
+    pub(crate) fn as_readings() -> Self {
+        Self {
+            readings: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// The samples of a [`Samples::as_readings`] since the last call.
+    pub(crate) fn take_readings(&mut self) -> Vec<Reading> {
+        self.readings
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
     /// Forgets the samples and keeps the buffers of metrics that had some; a device that went does not leave its metrics behind.
     pub(crate) fn start(&mut self) {
+        if let Some(readings) = &mut self.readings {
+            readings.clear();
+        }
         self.families.retain(|_, family| !family.lines.is_empty());
         for family in self.families.values_mut() {
             family.lines.clear();
@@ -86,6 +118,15 @@ impl Samples {
         labels: &[(&str, &str)],
         value: f64,
     ) {
+        if let Some(readings) = &mut self.readings {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            readings.push(Reading {
+                name: name.to_owned(),
+                labels: labels.iter().map(owned).collect(),
+                value,
+            });
+            return;
+        }
         if !self.families.contains_key(name) {
             if !valid_name(name) {
                 return;

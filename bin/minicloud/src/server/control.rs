@@ -199,12 +199,18 @@ fn listener(
         version: super::VERSION.into(),
         limits: minicloud_listener::Limits::default(),
     };
+    let live = minicloud_live::follow::Live::new(minicloud_live::follow::Config {
+        client: client.clone(),
+        tls: identities.tls(&CertSpec::listener())?,
+        port: settings.metrics_port,
+    });
     let on_port_3000 = vec![
         minicloud_listener::status::part(client.clone(), super::VERSION),
         minicloud_characterization::part::part(client.clone()),
         // The only one that lists Secrets, so it is not the listener that does.
         minicloud_state::part::part(identities.client(&CertSpec::state_metrics())?),
         minicloud_console::part(identities.nobody()?, &settings.console_embed_origins),
+        minicloud_answers::part(live),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)

@@ -156,8 +156,11 @@ fn metrics(
                 version: super::VERSION.into(),
                 limits: minicloud_listener::Limits::default(),
             };
-            let part = minicloud_exporter::part(Path::new("/"));
-            match minicloud_listener::bind(config, client.clone(), vec![part]).await {
+            let node_parts = vec![
+                minicloud_exporter::part(Path::new("/")),
+                minicloud_live::node::part(Path::new("/")),
+            ];
+            match minicloud_listener::bind(config, client.clone(), node_parts).await {
                 Ok(listener) => {
                     listener.run(shutdown).await;
                     return Ok(());

@@ -146,7 +146,8 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 let mut rules = reviews().to_vec();
                 rules.push(rule("core", "nodes pods", "list watch"));
                 rules.push(rule("minicloud.io", "devices", READ));
-                rules.push(paths("/livez /readyz /version", "get"));
+                // The last is the nodes' own: how they are doing.
+                rules.push(paths("/livez /readyz /version /v1/measurements", "get"));
                 rules
             },
         ),
