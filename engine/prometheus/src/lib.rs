@@ -142,10 +142,11 @@ impl Prometheus {
         read: fn(&[u8]) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let there = self.there()?;
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
-        // By POST, so that no expression is too long.
-        let mut request = Request::new(Body::from(body.finish()));
+        // By POST, so that no expression is too long. The serializer may not be kept while waiting: it is not `Send`.
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let mut request = Request::new(Body::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = there.target(Some(&PathAndQuery::from_static(path)))?;
         request.headers_mut().insert(
