@@ -31,6 +31,7 @@ const TEST_PACKAGES: &[(&str, &str)] = &[
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/chromium", "chromium"),
     ("/usr/bin/curl", "curl"),
+    ("/usr/bin/prometheus", "prometheus"),
     (
         "/usr/bin/prometheus-node-exporter",
         "prometheus-node-exporter",

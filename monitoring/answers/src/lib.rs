@@ -1,5 +1,15 @@
 //! The monitoring API on port 3000: what programs that must decide something ask of monitoring.
+//!
+//! The one thing to know: nothing is kept here. Each answer is made of what Prometheus ([`queries`] is the table of all that is
+//! asked) and the Kubernetes API say at that moment, and says what it lacks.
 
+mod figures;
+mod found;
+mod kubernetes;
+mod openapi;
 mod part;
+mod queries;
+#[cfg(test)]
+mod testing;
 
-pub use part::part;
+pub use part::{Sources, part};

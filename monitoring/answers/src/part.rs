@@ -1,29 +1,44 @@
-//! The part: routes, what each needs, and their description.
+//! The part: routes, and what each needs.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use http::StatusCode;
 use http::request::Parts;
-use minicloud_api::part::{Need, Part};
+use kube::Client;
+use minicloud_api::part::{Need, Part, Permission};
 use minicloud_api::problem::Problem;
 use minicloud_live::follow::Live;
+use minicloud_prometheus_client::Prometheus;
 use serde::Deserialize;
-use serde_json::{Value, json};
+
+use crate::{figures, kubernetes, openapi};
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub struct Sources {
+    /// The identity that reads Kubernetes' objects.
+    pub client: Client,
+    /// What was measured.
+    pub prometheus: Prometheus,
+    /// What is measured now.
+    pub live: Live,
+}
 
 /// The part.
-pub fn part(live: Live) -> Part {
-    let (shown, counted) = (live.clone(), live.clone());
+pub fn part(sources: Sources) -> Part {
+    let (live, counted) = (sources.live.clone(), sources.live.clone());
     Part {
         name: "monitoring",
         routes: Router::new()
+            .route("/monitoring", get(monitoring))
             .route("/v1/nodes", get(nodes))
-            .with_state(shown),
+            .with_state(Arc::new(sources)),
         permit: Arc::new(permit),
-        openapi: openapi(),
+        openapi: openapi::fragment(),
         metrics: Arc::new(move || {
             let watchers = counted.watchers();
             format!(
@@ -38,10 +53,113 @@ pub fn part(live: Live) -> Part {
     }
 }
 
+/// What a request needs: the right to list what it asks about.
 fn permit(head: &Parts) -> Need {
-    let query: Result<Query<NodesQuery>, _> = Query::try_from_uri(&head.uri);
-    let watch = query.is_ok_and(|query| query.watch);
-    Need::cluster(if watch { "watch" } else { "list" }, "", "nodes")
+    let pods = |namespace: Option<String>| {
+        Need::Resource(Permission {
+            namespace,
+            ..Permission::cluster("list", "", "pods")
+        })
+    };
+    match head.uri.path() {
+        "/monitoring" => match asked(head).map(MonitoringQuery::question) {
+            Some(Ok(Question::Physical)) => Need::cluster("list", "", "nodes"),
+            Some(Ok(Question::Pods(namespace))) => pods(Some(namespace)),
+            Some(Ok(Question::Namespaces)) => pods(None),
+            // It will hear only what is wrong with its question.
+            Some(Err(_)) | None => Need::Credentials,
+        },
+        _ => {
+            let watch = asked(head).is_some_and(|query: NodesQuery| query.watch);
+            Need::cluster(if watch { "watch" } else { "list" }, "", "nodes")
+        }
+    }
+}
+
+/// The query of a request, where it reads.
+fn asked<T: serde::de::DeserializeOwned>(head: &Parts) -> Option<T> {
+    Query::try_from_uri(&head.uri)
+        .ok()
+        .map(|Query(query)| query)
+}
+
+/// The query of `/monitoring`.
+#[derive(Debug, Default, Deserialize)]
+struct MonitoringQuery {
+    #[serde(default)]
+    metric: String,
+    #[serde(default)]
+    namespace: String,
+}
+
+/// Why a question is none, and what to ask instead.
+#[derive(Debug)]
+struct Unclear {
+    detail: String,
+    hint: &'static str,
+}
+
+impl From<Unclear> for Problem {
+    fn from(unclear: Unclear) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, unclear.detail).hint(unclear.hint)
+    }
+}
+
+/// What it asks.
+#[derive(Debug, PartialEq, Eq)]
+enum Question {
+    Physical,
+    Pods(String),
+    Namespaces,
+}
+
+impl MonitoringQuery {
+    fn question(self) -> Result<Question, Unclear> {
+        let problem = |detail: String, hint: &'static str| Err(Unclear { detail, hint });
+        match (self.metric.as_str(), self.namespace.as_str()) {
+            ("physical_metrics", "") => Ok(Question::Physical),
+            // Figure 11 gives no metric; with the one of pods it is the same question.
+            ("" | "virtual_metrics", "all") => Ok(Question::Namespaces),
+            ("virtual_metrics", "") => problem(
+                "virtual_metrics are those of a namespace, and none is given".into(),
+                "give namespace=NAME, or namespace=all for all namespaces together",
+            ),
+            ("virtual_metrics", _) => Ok(Question::Pods(self.namespace)),
+            ("physical_metrics", _) => problem(
+                "physical_metrics are those of machines, which are in no namespace".into(),
+                "leave out namespace, or give metric=virtual_metrics",
+            ),
+            ("", "") => problem("no metric is given".into(), ALLOWED),
+            ("", _) => problem(
+                format!("namespace={} is given without a metric", self.namespace),
+                ALLOWED,
+            ),
+            (other, _) => problem(format!("there is no metric {other:?}"), ALLOWED),
+        }
+    }
+}
+
+const ALLOWED: &str =
+    "give metric=physical_metrics, metric=virtual_metrics&namespace=NAME, or namespace=all";
+
+async fn monitoring(
+    State(sources): State<Arc<Sources>>,
+    Query(query): Query<MonitoringQuery>,
+) -> Result<Response, Problem> {
+    let prometheus = &sources.prometheus;
+    let figure = match query.question()? {
+        Question::Physical => figures::physical(prometheus).await?,
+        Question::Namespaces => figures::namespaces(prometheus).await?,
+        Question::Pods(namespace) => {
+            let (exists, figure) = futures::join!(
+                kubernetes::require_namespace(&sources.client, &namespace),
+                figures::pods(prometheus, &namespace)
+            );
+            exists?;
+            figure?
+        }
+    };
+    Ok(Json(figure).into_response())
 }
 
 /// The query of `/v1/nodes`.
@@ -52,24 +170,79 @@ struct NodesQuery {
 }
 
 async fn nodes(
-    State(live): State<Live>,
+    State(sources): State<Arc<Sources>>,
     Query(query): Query<NodesQuery>,
 ) -> Result<Response, Problem> {
     if query.watch {
-        return Ok(live.answer());
+        return Ok(sources.live.answer());
     }
     Err(Problem::new(StatusCode::BAD_REQUEST, "nodes can only be watched").hint("give watch=true"))
 }
 
-fn openapi() -> Value {
-    json!({ "paths": { "/v1/nodes": { "get": {
-        "operationId": "watchNodes",
-        "summary": "How the nodes are doing, a JSON object per line whenever a node's measurements change",
-        "description": "Needs the permission to watch nodes.",
-        "parameters": [{ "name": "watch", "in": "query", "required": true, "schema": { "const": true } }],
-        "responses": { "200": {
-            "description": "First a line for each node, then lines until one side ends, an hour at most",
-            "content": { "application/jsonl": { "schema": { "type": "object" } } },
-        } },
-    } } } })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(uri: &str) -> Need {
+        let request = http::Request::get(uri).body(()).unwrap();
+        permit(&request.into_parts().0)
+    }
+
+    #[test]
+    fn who_asks_about_something_may_list_it() {
+        let pods = |namespace: Option<&str>| {
+            Need::Resource(Permission {
+                namespace: namespace.map(str::to_owned),
+                ..Permission::cluster("list", "", "pods")
+            })
+        };
+        let nodes = |verb| Need::cluster(verb, "", "nodes");
+        for (uri, expected) in [
+            ("/monitoring?metric=physical_metrics", nodes("list")),
+            (
+                "/monitoring?metric=virtual_metrics&namespace=shop",
+                pods(Some("shop")),
+            ),
+            (
+                "/monitoring?metric=virtual_metrics&namespace=all",
+                pods(None),
+            ),
+            ("/monitoring?namespace=all", pods(None)),
+            (
+                "/monitoring?metric=physical_metrics&namespace=shop",
+                Need::Credentials,
+            ),
+            ("/monitoring?metric=other", Need::Credentials),
+            (
+                "/monitoring?metric=virtual_metrics&metric=x",
+                Need::Credentials,
+            ),
+            ("/monitoring", Need::Credentials),
+            ("/v1/nodes", nodes("list")),
+            ("/v1/nodes?watch=true", nodes("watch")),
+            ("/v1/nodes?watch=false", nodes("list")),
+        ] {
+            assert_eq!(need(uri), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_question_is_named() {
+        for (metric, namespace, said) in [
+            ("", "", "no metric is given"),
+            ("cpu", "", "there is no metric \"cpu\""),
+            ("", "shop", "namespace=shop is given without a metric"),
+            ("virtual_metrics", "", "none is given"),
+            ("physical_metrics", "all", "in no namespace"),
+        ] {
+            let query = MonitoringQuery {
+                metric: metric.into(),
+                namespace: namespace.into(),
+            };
+            let problem = Problem::from(query.question().unwrap_err());
+            assert_eq!(problem.status, 400);
+            assert!(problem.detail.contains(said), "{problem}");
+            assert!(problem.hint.contains("namespace"), "{problem}");
+        }
+    }
 }

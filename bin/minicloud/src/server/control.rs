@@ -10,6 +10,7 @@ use minicloud_api::part::Shutdown;
 use minicloud_apiserver::ApiServer;
 use minicloud_auth::pki::{CertSpec, Pki, ServerNames, ServingCert, client_config, server_config};
 use minicloud_auth::token::{ServiceAccountTokens, default_issuer};
+use minicloud_prometheus_client::Prometheus;
 use minicloud_store::Store;
 
 use super::{Parts, any, listen};
@@ -210,7 +211,11 @@ fn listener(
         // The only one that lists Secrets, so it is not the listener that does.
         minicloud_state::part::part(identities.client(&CertSpec::state_metrics())?),
         minicloud_console::part(identities.nobody()?, &settings.console_embed_origins),
-        minicloud_answers::part(live),
+        minicloud_answers::part(minicloud_answers::Sources {
+            client: client.clone(),
+            prometheus: Prometheus::away("this server has none yet"),
+            live,
+        }),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)

@@ -145,6 +145,7 @@ pub(super) fn cluster_roles() -> Vec<Value> {
             {
                 let mut rules = reviews().to_vec();
                 rules.push(rule("core", "nodes pods", "list watch"));
+                rules.push(rule("core", "namespaces", "get list"));
                 rules.push(rule("minicloud.io", "devices", READ));
                 // The last is the nodes' own: how they are doing.
                 rules.push(paths("/livez /readyz /version /v1/measurements", "get"));

@@ -1,0 +1,186 @@
+//! Everything that is asked of Prometheus, as a table: what it is called here, and the PromQL for it.
+//!
+//! `$window` is the time over which is averaged. `$pods` is a matcher: of one namespace, or of all. Sources are the names of
+//! node_exporter (by node), cAdvisor (by pod; a pod's own cgroup has no container, so containers are added up) and
+//! kube-state-metrics. Node metrics have to have a label `node`, which our own Prometheus gives them.
+//!
+//! Queries are asked together, joined by `or` and told apart by the label `measure`: one request, one time.
+
+use std::fmt::Write;
+
+use minicloud_prometheus_client::quoted;
+
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// What the value is, with its unit.
+    pub(crate) measure: &'static str,
+    /// The expression.
+    pub(crate) promql: &'static str,
+}
+
+const fn q(measure: &'static str, promql: &'static str) -> Query {
+    Query { measure, promql }
+}
+
+/// File systems that are on something: not those in memory, of which pods have one for each secret.
+macro_rules! on_disk {
+    ($metric:literal) => {
+        concat!($metric, "{fstype!~\"tmpfs|ramfs\"}")
+    };
+}
+
+/// A counter of disks as a rate, once for each whole disk.
+macro_rules! disk {
+    ($counter:literal) => {
+        concat!(
+            "sum by (node, device) (rate(",
+            $counter,
+            "{device!~\".*[0-9]p[0-9]+|mmcblk.*boot.*\"}[$window]))"
+        )
+    };
+}
+
+/// A gauge of the machine, on average.
+macro_rules! mean {
+    ($gauge:literal) => {
+        concat!("max by (node) (avg_over_time(", $gauge, "[$window]))")
+    };
+}
+
+/// A counter of containers as a rate, by pod.
+macro_rules! pod_rate {
+    ($counter:literal) => {
+        concat!(
+            "sum by (node, namespace, pod) (rate(",
+            $counter,
+            "{container!=\"\",$pods}[$window]))"
+        )
+    };
+}
+
+pub(crate) const CPU_USED_RATIO: Query = q(
+    "cpu_used_ratio",
+    "clamp(1 - sum by (node) (rate(node_cpu_seconds_total{mode=~\"idle|iowait\"}[$window])) \
+     / sum by (node) (rate(node_cpu_seconds_total[$window])), 0, 1)",
+);
+pub(crate) const MEMORY_TOTAL: Query = q("memory_total_bytes", mean!("node_memory_MemTotal_bytes"));
+pub(crate) const MEMORY_AVAILABLE: Query = q(
+    "memory_available_bytes",
+    mean!("node_memory_MemAvailable_bytes"),
+);
+pub(crate) const DISK_READ_LATENCY: Query = q(
+    "disk_read_latency_seconds",
+    concat!(
+        disk!("node_disk_read_time_seconds_total"),
+        " / (",
+        disk!("node_disk_reads_completed_total"),
+        " > 0)"
+    ),
+);
+pub(crate) const DISK_WRITE_LATENCY: Query = q(
+    "disk_write_latency_seconds",
+    concat!(
+        disk!("node_disk_write_time_seconds_total"),
+        " / (",
+        disk!("node_disk_writes_completed_total"),
+        " > 0)"
+    ),
+);
+pub(crate) const DISK_BUSY: Query = q("disk_busy_ratio", disk!("node_disk_io_time_seconds_total"));
+pub(crate) const FILE_SYSTEM_SIZE: Query = q(
+    "file_system_size_bytes",
+    on_disk!("node_filesystem_size_bytes"),
+);
+pub(crate) const FILE_SYSTEM_AVAILABLE: Query = q(
+    "file_system_available_bytes",
+    on_disk!("node_filesystem_avail_bytes"),
+);
+
+/// Figure 9 of D3.1.
+pub(crate) const FIGURE_9: &[Query] = &[
+    CPU_USED_RATIO,
+    MEMORY_TOTAL,
+    MEMORY_AVAILABLE,
+    DISK_READ_LATENCY,
+    DISK_WRITE_LATENCY,
+    DISK_BUSY,
+    FILE_SYSTEM_SIZE,
+    FILE_SYSTEM_AVAILABLE,
+];
+
+pub(crate) const POD_CPU: Query = q(
+    "cpu_used_cores",
+    pod_rate!("container_cpu_usage_seconds_total"),
+);
+pub(crate) const POD_MEMORY: Query = q(
+    "memory_working_set_bytes",
+    "sum by (node, namespace, pod) (avg_over_time(container_memory_working_set_bytes{container!=\"\",$pods}[$window]))",
+);
+
+/// Figure 10 of D3.1.
+pub(crate) const FIGURE_10: &[Query] = &[
+    q("pod_info", "kube_pod_info{$pods}"),
+    q("pod_phase", "kube_pod_status_phase{$pods} == 1"),
+    POD_CPU,
+    POD_MEMORY,
+];
+
+/// Figure 11 of D3.1.
+pub(crate) const FIGURE_11: &[Query] = &[
+    q(
+        "namespace_cpu",
+        "sum by (namespace) (rate(container_cpu_usage_seconds_total{container!=\"\"}[$window]))",
+    ),
+    q(
+        "namespace_memory",
+        "sum by (namespace) (container_memory_working_set_bytes{container!=\"\"})",
+    ),
+];
+
+/// The expression that answers all of `queries`. `namespace` narrows `$pods`; `window` is a PromQL duration.
+pub(crate) fn together(queries: &[Query], window: &str, namespace: Option<&str>) -> String {
+    let mut out = String::new();
+    for query in queries {
+        if !out.is_empty() {
+            out.push_str(" or ");
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "label_replace({}, \"measure\", \"{}\", \"\", \"\")",
+            one(query, window, namespace),
+            query.measure
+        );
+    }
+    out
+}
+
+/// The expression of one query.
+pub(crate) fn one(query: &Query, window: &str, namespace: Option<&str>) -> String {
+    let pods = match namespace {
+        Some(namespace) => format!("namespace={}", quoted(namespace)),
+        None => "namespace!=\"\"".to_owned(),
+    };
+    query
+        .promql
+        .replace("$window", window)
+        .replace("$pods", &pods)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_told_apart() {
+        let queries = [POD_CPU, q("b", "b{$pods}")];
+        assert_eq!(
+            together(&queries, "5m", Some("a\"b")),
+            "label_replace(sum by (node, namespace, pod) (rate(container_cpu_usage_seconds_total\
+             {container!=\"\",namespace=\"a\\\"b\"}[5m])), \"measure\", \"cpu_used_cores\", \"\", \"\") \
+             or label_replace(b{namespace=\"a\\\"b\"}, \"measure\", \"b\", \"\", \"\")"
+        );
+        assert_eq!(one(&queries[1], "5m", None), "b{namespace!=\"\"}");
+    }
+}
