@@ -191,6 +191,7 @@ fn tell(kubectl: &Path, kubeconfig: &Path) {
 The minicloud is up.
 
   application   http://127.0.0.1:{NODE_PORT}/  (user admin, password change-me-admin, at /wp-login.php)
+  console       https://127.0.0.1:3000/  (sign in with a token, as docs/console.md says)
   credentials   {credentials}
   server's log  {LOG_FILE}
 

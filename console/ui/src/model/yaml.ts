@@ -1,12 +1,15 @@
 /** Objects as YAML, to be read. Written only: nothing here parses. */
 
-const PLAIN = /^[A-Za-z_/.][A-Za-z0-9_./@%+=-]*(?: [A-Za-z0-9_./@%+=()-]+)*$/;
+/** What needs no quotes: words, and paths and images with colons inside. */
+const PLAIN = /^[A-Za-z_/.](?:[A-Za-z0-9_./@%+=-]|:(?=[A-Za-z0-9_./]))*(?: [A-Za-z0-9_./@%+=()-]+)*$/;
+/** Quantities begin with digits and are no numbers. */
+const QUANTITY = /^\d+(?:\.\d+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti|n|u)$/;
 const AMBIGUOUS = /^(?:true|false|yes|no|on|off|null|y|n|~|\.|\.\.|\.nan|\.inf)$/i;
 
 function scalar(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   if (typeof value !== 'string') return String(value);
-  return PLAIN.test(value) && !AMBIGUOUS.test(value) ? value : JSON.stringify(value);
+  return (PLAIN.test(value) && !AMBIGUOUS.test(value)) || QUANTITY.test(value) ? value : JSON.stringify(value);
 }
 
 function isEmpty(value: object): boolean {

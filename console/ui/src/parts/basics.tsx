@@ -71,22 +71,25 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
-export function Failure({ error, what }: { error: ApiError; what: string }) {
+export function Failure({ error, what, hint }: { error: ApiError; what: string; hint?: string }) {
   return (
     <div class="failure" role="alert">
       <p class="title">
         {error.status === 403 ? `You may not see ${what}` : `${what.charAt(0).toUpperCase()}${what.slice(1)} cannot be shown`}
       </p>
       <p>{error.message}</p>
-      {error.hint && <p class="muted">{error.hint}</p>}
+      {(error.hint || hint) && <p class="muted">{error.hint || hint}</p>}
     </div>
   );
 }
 
+const ONE_NAMESPACE = 'Rights in one namespace are enough to see what is in it: give its name at the top.';
+
 /** What stands in the way of showing a list; nothing when it can be shown. A list that was seen stays while its source is away. */
 export function Gate<T extends Obj>({ of, what, children }: { of: Snapshot<T>; what: string; children: () => ComponentChildren }) {
   if (of.state === 'loading') return <Loading what={what} />;
-  if (of.state === 'refused' && of.error) return <Failure error={of.error} what={what} />;
+  const narrower = of.error?.status === 403 && what.endsWith('of all namespaces');
+  if (of.state === 'refused' && of.error) return <Failure error={of.error} what={what} {...(narrower ? { hint: ONE_NAMESPACE } : {})} />;
   if (of.state === 'away' && of.items.length === 0 && of.error) return <Failure error={of.error} what={what} />;
   return <>{children()}</>;
 }

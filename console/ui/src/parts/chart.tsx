@@ -10,7 +10,7 @@ import { Cell, useCell } from '../cell';
 import { bytes, count, cpus, percent, UNKNOWN } from '../model/quantity';
 import { ranges, readRange, stepOf, windowOf, type Range } from '../model/range';
 import { place, setQuery } from '../router';
-import { Choice, Panel } from './basics';
+import { Choice, Empty, Panel } from './basics';
 import type { PlotProps } from './plot';
 
 export type Unit = 'ratio' | 'bytes' | 'bytes/s' | 'cpus' | 'celsius' | 'count' | 'count/s' | 'seconds';
@@ -131,10 +131,8 @@ export function Chart({ of }: { of: ChartOf }) {
   const range = useRange();
   const every = useCell(refreshing);
   const again = useCell(asked);
-  const known = useCell(catalog);
-  const served = known?.serves('/prometheus') ?? true;
   const key = `${range.id} ${again} ${of.lines.map((line) => line.promql).join(' ')}`;
-  const load = useMemo(() => (served ? (signal: AbortSignal) => fetchData(of, range, signal) : null), [key, served]);
+  const load = useMemo(() => (signal: AbortSignal) => fetchData(of, range, signal), [key]);
   const { value, error } = useRefreshed(load, range.moves ? every * 1000 : 0, key);
   const Plot = usePlot();
   const show = shown(of.unit);
@@ -142,7 +140,6 @@ export function Chart({ of }: { of: ChartOf }) {
   return (
     <Panel title={of.title} aside={value && value.left > 0 ? <span class="muted">{value.left} more not shown</span> : undefined}>
       <div class="chart">
-        {!served && <p class="note">Minicloud serves no Prometheus here, so there are no values over time.</p>}
         {problem && <Away error={problem} />}
         {value && value.names.length === 0 && !problem && <p class="note">Nothing was measured in this time.</p>}
         {value && value.names.length > 0 && Plot && (
@@ -160,7 +157,7 @@ export function Chart({ of }: { of: ChartOf }) {
             back={() => !range.moves && window.history.back()}
           />
         )}
-        {!value && !problem && served && <p class="note">Loading …</p>}
+        {!value && !problem && <p class="note">Loading …</p>}
       </div>
     </Panel>
   );
@@ -175,11 +172,16 @@ function Away({ error }: { error: ApiError }) {
 }
 
 export function ChartGrid({ charts }: { charts: ChartOf[] }) {
+  const served = useCell(catalog)?.serves('/prometheus') ?? true;
+  if (!served) return <Empty title="There are no charts here">This minicloud serves no Prometheus, so nothing is known over time.</Empty>;
   return (
-    <div class="charts">
-      {charts.map((chart) => (
-        <Chart key={chart.title} of={chart} />
-      ))}
-    </div>
+    <>
+      <RangePicker />
+      <div class="charts">
+        {charts.map((chart) => (
+          <Chart key={chart.title} of={chart} />
+        ))}
+      </div>
+    </>
   );
 }

@@ -79,7 +79,9 @@ export function Confirm({ ask, close }: { ask: Asked; close: () => void }) {
         )}
         {ask.typed !== undefined && (
           <label class="field">
-            Type <code>{ask.typed}</code> to confirm
+            <span>
+              Type <code>{ask.typed}</code> to confirm
+            </span>
             <input value={typed} autocomplete="off" spellcheck={false} onInput={(event) => setTyped(event.currentTarget.value)} />
           </label>
         )}

@@ -5,6 +5,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useCell } from '../cell';
 import { shade } from '../theme';
+import { bounds } from './bounds';
 
 export interface PlotProps {
   names: string[];
@@ -161,11 +162,4 @@ function options(latest: { current: PlotProps }, width: number, point: (at: numb
       ],
     },
   };
-}
-
-/** The scale starts at zero, unless there is less; and it has a height even when nothing moves. */
-export function bounds(low: number | null, high: number | null, top: number | undefined): [number, number] {
-  const most = Math.max(high ?? 0, top ?? 0);
-  const least = Math.min(0, low ?? 0);
-  return [least, most > least ? most * (top !== undefined && most <= top ? 1 : 1.08) : least + 1];
 }

@@ -16,11 +16,11 @@ export function PodTable({ pods, without, empty }: { pods: Pod[]; without?: 'nod
   const of = (pod: Pod) => usage.get(`${pod.metadata.namespace}/${pod.metadata.name}`);
   const all: Column<Pod>[] = [
     { id: 'name', title: 'Name', cell: (pod) => pod.metadata.name, sort: (pod) => pod.metadata.name },
-    { id: 'namespace', title: 'Namespace', width: '10rem', wide: true, cell: (pod) => pod.metadata.namespace, sort: (pod) => pod.metadata.namespace ?? '' },
+    { id: 'namespace', title: 'Namespace', width: '8rem', wide: true, cell: (pod) => pod.metadata.namespace, sort: (pod) => pod.metadata.namespace ?? '' },
     {
       id: 'status',
       title: 'Status',
-      width: '10.5rem',
+      width: '11.5rem',
       cell: (pod) => {
         const { tone, status } = summarize(pod);
         return <Status tone={tone}>{status}</Status>;
@@ -30,7 +30,7 @@ export function PodTable({ pods, without, empty }: { pods: Pod[]; without?: 'nod
     {
       id: 'ready',
       title: 'Ready',
-      width: '4.5rem',
+      width: '4.2rem',
       end: true,
       cell: (pod) => {
         const { ready, containers } = summarize(pod);
@@ -38,10 +38,10 @@ export function PodTable({ pods, without, empty }: { pods: Pod[]; without?: 'nod
       },
       sort: (pod) => summarize(pod).ready,
     },
-    { id: 'restarts', title: 'Restarts', width: '5.5rem', end: true, wide: true, cell: (pod) => summarize(pod).restarts, sort: (pod) => summarize(pod).restarts },
-    { id: 'cpu', title: 'CPU', width: '5rem', end: true, wide: true, cell: (pod) => cpus(of(pod)?.cpu), sort: (pod) => of(pod)?.cpu ?? -1 },
-    { id: 'memory', title: 'Memory', width: '6rem', end: true, wide: true, cell: (pod) => bytes(of(pod)?.memory), sort: (pod) => of(pod)?.memory ?? -1 },
-    { id: 'node', title: 'Node', width: '9rem', wide: true, cell: (pod) => pod.spec.nodeName ?? UNKNOWN, sort: (pod) => pod.spec.nodeName ?? '' },
+    { id: 'restarts', title: 'Restarts', width: '5.2rem', end: true, wide: true, cell: (pod) => summarize(pod).restarts, sort: (pod) => summarize(pod).restarts },
+    { id: 'cpu', title: 'CPU', width: '4.5rem', end: true, wide: true, cell: (pod) => cpus(of(pod)?.cpu), sort: (pod) => of(pod)?.cpu ?? -1 },
+    { id: 'memory', title: 'Memory', width: '5.5rem', end: true, wide: true, cell: (pod) => bytes(of(pod)?.memory), sort: (pod) => of(pod)?.memory ?? -1 },
+    { id: 'node', title: 'Node', width: '7rem', wide: true, cell: (pod) => pod.spec.nodeName ?? UNKNOWN, sort: (pod) => pod.spec.nodeName ?? '' },
     { id: 'age', title: 'Age', width: '4.5rem', end: true, wide: true, cell: (pod) => <Age since={pod.metadata.creationTimestamp} />, sort: (pod) => -Date.parse(pod.metadata.creationTimestamp ?? '') },
   ];
   return <Table label="Pods" rows={pods} id={(pod) => pod.metadata.uid} href={podHref} sort="name" columns={all.filter((column) => column.id !== without)} empty={empty} />;

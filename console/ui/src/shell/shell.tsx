@@ -25,6 +25,8 @@ const HALF = 'M8 2a6 6 0 1 0 0 12 6 6 0 0 0 0-12zM8 2v12M8 5h4.2M8 8h6M8 11h4.2'
 const LENS = 'M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM10.5 10.5 14 14';
 const OUT = 'M6 2.5H3v11h3M7 8h7M11 5l3 3-3 3';
 
+/** `?bare=1`: a single screen inside another page, without what is around it. */
+const BARE = new URLSearchParams(window.location.search).has('bare');
 /** A token that ends sooner than this is worth a word. */
 const SOON_MS = 10 * 60_000;
 
@@ -57,19 +59,21 @@ export function Shell({ signedIn }: { signedIn: Session }) {
   ];
   const close = (): void => overlay.set('');
   return (
-    <div class="shell">
+    <div class={BARE ? 'shell bare' : 'shell'}>
       <a class="skip" href="#main" onClick={skip}>
         Skip to the content
       </a>
-      <Top signedIn={signedIn} />
-      <nav class="sections" aria-label="Sections">
-        {open.map((section) => (
-          <a key={section.id} href={href([section.id])} aria-current={section === current ? 'page' : undefined} title={`g ${section.key}`}>
-            <Icon path={section.icon} />
-            <span>{section.title}</span>
-          </a>
-        ))}
-      </nav>
+      {!BARE && <Top signedIn={signedIn} />}
+      {!BARE && (
+        <nav class="sections" aria-label="Sections">
+          {open.map((section) => (
+            <a key={section.id} href={href([section.id])} aria-current={section === current ? 'page' : undefined} title={`g ${section.key}`}>
+              <Icon path={section.icon} />
+              <span>{section.title}</span>
+            </a>
+          ))}
+        </nav>
+      )}
       <main id="main" tabIndex={-1}>
         {current ? <Screen section={current} catalog={known} path={path.slice(1)} /> : <Empty title="There is no such screen" />}
       </main>
@@ -89,7 +93,7 @@ function Top({ signedIn }: { signedIn: Session }) {
   const chosen = useCell(theme);
   return (
     <header class="top">
-      <a class="brand" href={href([])}>
+      <a class="brand" href={href([])} aria-label="Minicloud: overview">
         <img src="/console/icon.svg" alt="" width="22" height="22" />
         <span>Minicloud</span>
       </a>

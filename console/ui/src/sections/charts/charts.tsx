@@ -22,7 +22,6 @@ export default function Charts({ path }: { path: string[] }) {
     <>
       <Head title="Charts" />
       <Tabs label="Kinds of charts" current={tab} tabs={TABS.map(([id, title]) => ({ id, title, href: href(['charts', id === 'site' ? undefined : id]) }))} />
-      <RangePicker />
       {tab === 'site' && <ChartGrid charts={siteCharts()} />}
       {tab === 'namespaces' && <ChartGrid charts={scope ? podCharts(scope, '.*', 'pod') : namespaceCharts()} />}
       {tab === 'server' && <ChartGrid charts={serverCharts()} />}
@@ -70,6 +69,7 @@ function Query() {
           Draw
         </button>
       </form>
+      <RangePicker />
       {asked ? <Chart key={asked + unit} of={{ title: asked, unit, lines: [{ promql: asked, name: named }] }} /> : <Empty title="Nothing was asked yet">Any query of Prometheus can be drawn over the chosen time; its address can be kept.</Empty>}
     </>
   );

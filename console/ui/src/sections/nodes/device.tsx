@@ -22,7 +22,7 @@ export function DeviceFacts({ status }: { status: DeviceStatus }) {
           ['Where', joined(status.region?.city, status.region?.country, status.region?.continent)],
           ['Virtualization', status.virtualization && status.virtualization !== 'none' ? status.virtualization : ''],
           ['CPU', joined(cpu.model, cpu.vendor)],
-          ['Cores', joined(cpu.cores && `${cpu.cores} cores`, cpu.threads && `${cpu.threads} threads`, cpu.sockets && `${cpu.sockets} sockets`, cpu.maxMhz && `up to ${cpu.maxMhz} MHz`)],
+          ['Cores', joined(cpu.cores && `${cpu.cores} ${cpu.cores === 1 ? 'core' : 'cores'}`, cpu.threads && cpu.threads !== cpu.cores && `${cpu.threads} threads`, cpu.sockets && cpu.sockets > 1 && `${cpu.sockets} sockets`, cpu.maxMhz && `up to ${cpu.maxMhz} MHz`)],
           ['Architecture', joined(cpu.architecture, cpu.bits && `${cpu.bits} bit`)],
           ['Memory', status.memoryBytes ? bytes(status.memoryBytes) : ''],
           ...(status.gpus ?? []).map((gpu): [string, string] => ['GPU', joined(gpu.model ?? gpu.name, gpu.vendor, gpu.driver, gpu.memoryBytes && bytes(gpu.memoryBytes))]),

@@ -10,7 +10,7 @@ import { useCell } from '../../cell';
 import { summarizeNode } from '../../model/nodes';
 import type { Device, Node, Pod } from '../../model/types';
 import { Empty, Facts, Gate, Head, Panel, Status, Tabs } from '../../parts/basics';
-import { ChartGrid, RangePicker } from '../../parts/chart';
+import { ChartGrid } from '../../parts/chart';
 import { nodeCharts } from '../../parts/dashboards';
 import { Conditions } from '../../parts/conditions';
 import { Confirm, type Asked } from '../../parts/dialog';
@@ -49,12 +49,7 @@ export function NodeScreen({ name, tab }: { name: string; tab: string }) {
 function Tab({ node, tab }: { node: Node; tab: string }) {
   const { name } = node.metadata;
   if (tab === 'charts') {
-    return (
-      <>
-        <RangePicker />
-        <ChartGrid charts={nodeCharts(name)} />
-      </>
-    );
+    return <ChartGrid charts={nodeCharts(name)} />;
   }
   if (tab === 'pods') return <Pods name={name} />;
   if (tab === 'events') return <EventsOf object={{ ...node, kind: 'Node' }} />;

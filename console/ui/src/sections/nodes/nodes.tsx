@@ -49,14 +49,13 @@ function List() {
             sort="name"
             empty={<Empty title={text ? 'No node is called that' : 'There are no nodes'} />}
             columns={[
-              { id: 'name', title: 'Name', cell: name, sort: name },
-              { id: 'status', title: 'Status', width: '10rem', cell: (node) => <Status tone={summarizeNode(node).tone}>{summarizeNode(node).status}</Status>, sort: (node) => summarizeNode(node).status },
+              { id: 'name', title: 'Name', cell: name, sort: name, width: '22%' },
+              { id: 'status', title: 'Status', width: '9rem', cell: (node) => <Status tone={summarizeNode(node).tone}>{summarizeNode(node).status}</Status>, sort: (node) => summarizeNode(node).status },
               { id: 'arch', title: 'Hardware', wide: true, cell: (node) => deviceOf.get(name(node))?.summary?.cpu ?? node.status?.nodeInfo?.architecture ?? UNKNOWN },
-              { id: 'cpu', title: 'CPU', width: '8rem', cell: (node) => <Meter value={cpuUsed(node)} max={1} label={`CPU of ${name(node)}`} />, sort: cpuUsed },
-              { id: 'memory', title: 'Memory', width: '8rem', wide: true, cell: (node) => <Meter value={memoryUsed(node)} max={1} label={`Memory of ${name(node)}`} />, sort: memoryUsed },
+              { id: 'cpu', title: 'CPU', width: '7.5rem', cell: (node) => <Meter value={cpuUsed(node)} max={1} label={`CPU of ${name(node)}`} />, sort: cpuUsed },
+              { id: 'memory', title: 'Memory', width: '7.5rem', wide: true, cell: (node) => <Meter value={memoryUsed(node)} max={1} label={`Memory of ${name(node)}`} />, sort: memoryUsed },
               { id: 'size', title: 'Size', width: '6rem', end: true, wide: true, cell: (node) => bytes(deviceOf.get(name(node))?.memoryBytes ?? allocatable(node).memory), sort: (node) => allocatable(node).memory },
-              { id: 'pods', title: 'Pods', width: '5rem', end: true, wide: true, cell: (node) => (pods.state === 'live' ? (taken.get(name(node))?.pods ?? 0) : UNKNOWN), sort: (node) => taken.get(name(node))?.pods ?? 0 },
-              { id: 'version', title: 'Version', width: '11rem', wide: true, cell: (node) => node.status?.nodeInfo?.kubeletVersion ?? UNKNOWN },
+              { id: 'pods', title: 'Pods', width: '4rem', end: true, wide: true, cell: (node) => (pods.state === 'live' ? (taken.get(name(node))?.pods ?? 0) : UNKNOWN), sort: (node) => taken.get(name(node))?.pods ?? 0 },
               { id: 'age', title: 'Age', width: '4.5rem', end: true, wide: true, cell: (node) => <Age since={node.metadata.creationTimestamp} />, sort: (node) => -Date.parse(node.metadata.creationTimestamp ?? '') },
             ]}
           />

@@ -165,7 +165,7 @@ function Capacity({ nodes, pods, whole }: { nodes: Snapshot<Node>; pods: Snapsho
   const asked = total(requested.values());
   const usedCpu = rows.reduce((sum, row) => sum + row.cpu.used, 0);
   const usedMemory = rows.reduce((sum, row) => sum + row.memory.used, 0);
-  const aside = live.state === 'live' ? <Status tone="good">live</Status> : <span class="muted">{live.error ? live.error.message : 'usage is not measured here'}</span>;
+  const aside = live.state === 'live' ? <Status tone="good">live</Status> : <span class="muted">{live.error?.message ?? (live.state === 'loading' ? 'measuring …' : 'usage is not measured here')}</span>;
   const bar = (used: number, of: { all: number; asked: number }, what: string) => (
     <Meter value={Number.isNaN(used) ? of.asked : used} max={of.all} mark={of.asked} label={what} text={Number.isNaN(used) ? `– / ${percent(of.asked / of.all)}` : `${percent(used / of.all)} / ${percent(of.asked / of.all)}`} />
   );

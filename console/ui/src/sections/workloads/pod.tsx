@@ -1,14 +1,14 @@
 /** One pod: its containers, logs, events, charts. */
 
-import { PODS } from '../../api/kube';
+import { PODS, REPLICA_SETS } from '../../api/kube';
 import { usePodUsage } from '../../api/usage';
-import { useObject } from '../../api/watch';
+import { useObject, useWatch } from '../../api/watch';
 import { summarize } from '../../model/pods';
 import { bytes, cpus } from '../../model/quantity';
-import type { Container, ContainerState, ContainerStatus, Pod } from '../../model/types';
+import type { Container, ContainerState, ContainerStatus, Pod, Workload } from '../../model/types';
 import type { Tone } from '../../model/pods';
 import { Age, Empty, Facts, Gate, Head, Panel, Status, Tabs } from '../../parts/basics';
-import { ChartGrid, RangePicker } from '../../parts/chart';
+import { ChartGrid } from '../../parts/chart';
 import { Conditions } from '../../parts/conditions';
 import { exactly, podCharts } from '../../parts/dashboards';
 import { EventsOf, placeOf } from '../../parts/events';
@@ -51,23 +51,26 @@ function View({ pod, tab }: { pod: Pod; tab: string }) {
   const { namespace = '', name } = pod.metadata;
   if (tab === 'logs') return <Logs pod={pod} />;
   if (tab === 'charts') {
-    return (
-      <>
-        <RangePicker />
-        <ChartGrid charts={podCharts(namespace, exactly(name), 'container')} />
-      </>
-    );
+    return <ChartGrid charts={podCharts(namespace, exactly(name), 'container')} />;
   }
   if (tab === 'events') return <EventsOf object={pod} />;
   if (tab === 'yaml') return <Yaml object={{ apiVersion: 'v1', kind: 'Pod', ...pod }} />;
   return <Summary pod={pod} />;
 }
 
+/** What made the pod; for a Deployment's pod the Deployment, not the ReplicaSet between them. */
+function useOwner(pod: Pod): { kind: string; name: string } | undefined {
+  const owner = pod.metadata.ownerReferences?.find((one) => one.controller);
+  const between = owner?.kind === 'ReplicaSet' ? owner.name : '';
+  const sets = useWatch<Workload>(between ? REPLICA_SETS : null, pod.metadata.namespace, { fieldSelector: `metadata.name=${between}` });
+  return sets.items[0]?.metadata.ownerReferences?.find((one) => one.controller) ?? owner;
+}
+
 function Summary({ pod }: { pod: Pod }) {
   const { spec, status = {}, metadata } = pod;
   const about = summarize(pod);
   const usage = usePodUsage().get(`${metadata.namespace}/${metadata.name}`);
-  const owner = metadata.ownerReferences?.find((one) => one.controller);
+  const owner = useOwner(pod);
   const ownerPlace = owner && placeOf(owner.kind, metadata.namespace, owner.name);
   const statuses = new Map([...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].map((one) => [one.name, one]));
   return (
@@ -84,7 +87,8 @@ function Summary({ pod }: { pod: Pod }) {
         <Panel title="Pod">
           <Facts
             of={[
-              ['Message', about.message],
+              // What a container's own panel says is not said twice.
+              ['Message', [...statuses.values()].some((one) => stateOf(one.state).why === about.message) ? '' : about.message],
               ['Ready', `${about.ready} of ${about.containers}`],
               ['Restarts', about.restarts],
               ['CPU', usage && cpus(usage.cpu)],

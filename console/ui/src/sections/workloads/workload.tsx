@@ -5,7 +5,7 @@ import { useObject, useWatch } from '../../api/watch';
 import type { Pod, Workload } from '../../model/types';
 import { matches, summarizeWorkload } from '../../model/workloads';
 import { Age, Empty, Facts, Gate, Head, Panel, Status, Tabs } from '../../parts/basics';
-import { ChartGrid, RangePicker } from '../../parts/chart';
+import { ChartGrid } from '../../parts/chart';
 import { Conditions } from '../../parts/conditions';
 import { exactly, podCharts } from '../../parts/dashboards';
 import { EventsOf } from '../../parts/events';
@@ -47,12 +47,7 @@ export function WorkloadScreen({ kind, namespace, name, tab }: { kind: Kind; nam
 function View({ kind, object, tab }: { kind: Kind; object: Workload; tab: string }) {
   const { namespace = '', name } = object.metadata;
   if (tab === 'charts') {
-    return (
-      <>
-        <RangePicker />
-        <ChartGrid charts={podCharts(namespace, `${exactly(name)}-.*`, 'pod')} />
-      </>
-    );
+    return <ChartGrid charts={podCharts(namespace, `${exactly(name)}-.*`, 'pod')} />;
   }
   if (tab === 'events') return <Events kind={kind.of} object={object} />;
   if (tab === 'yaml') return <Yaml object={{ apiVersion: `${kind.of.group}/${kind.of.version}`, kind: kind.of.kind, ...object }} />;

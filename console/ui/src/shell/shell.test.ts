@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { placeOf } from '../parts/events';
+import { bounds } from '../parts/bounds';
+import { compare, inSight } from '../parts/sight';
+import { href, parse } from '../router';
+import { affected, evidence, readImpact } from '../sections/impact/model';
+import { matters } from '../sections/overview/attention';
+import { plain, readLog, split } from '../sections/workloads/lines';
+import { cleaned, expiry } from '../session';
+import { rank } from './rank';
+
+test('addresses', () => {
+  assert.deepEqual(parse('/console/workloads/pods/a/b%2Fc', '?ns=x').path, ['workloads', 'pods', 'a', 'b/c']);
+  assert.deepEqual(parse('/console/%E0', '').path, ['%E0'], 'what cannot be decoded is taken as it is');
+  assert.equal(href(['nodes', 'a/b'], { range: '1h', none: undefined }), '/console/nodes/a%2Fb?range=1h');
+  assert.equal(placeOf('Deployment', 'shop', 'web'), '/console/workloads/deployments/shop/web');
+  assert.equal(placeOf('Node', undefined, 'edge-1'), '/console/nodes/edge-1');
+  assert.equal(placeOf('Secret', 'shop', 'x'), undefined);
+});
+
+test('tokens as they are pasted', () => {
+  assert.equal(cleaned(' Authorization: Bearer a.b.c \n'), 'a.b.c');
+  assert.equal(cleaned('"a.b\n.c"'), 'a.b.c');
+  const token = `x.${btoa(JSON.stringify({ exp: 12 }))}.y`;
+  assert.equal(expiry(token), 12_000);
+  assert.equal(expiry('opaque'), null);
+});
+
+test('only rows in sight are drawn', () => {
+  assert.deepEqual(inSight(50, 33, 0, 800), [0, 50]);
+  const [first, last] = inSight(5000, 33, -33 * 1000, 800);
+  assert.ok(first <= 1000 && first > 900 && last >= 1025 && last < 1100, `${first} ${last}`);
+  const end = inSight(5000, 33, -33 * 6000, 800);
+  assert.ok(end[0] < 5000 && end[1] === 5000, String(end));
+  assert.ok(compare('web-2', 'web-10') < 0 && compare(NaN, 0) < 0 && compare(3, 2) > 0);
+});
+
+test('the palette prefers what begins with the letters', () => {
+  const order = ['a web', 'web', 'w-e-b', 'db'].filter((text) => rank(text, 'web') !== null).sort((a, b) => (rank(a, 'web') ?? 0) - (rank(b, 'web') ?? 0));
+  assert.deepEqual(order, ['web', 'a web', 'w-e-b']);
+});
+
+test('logs', () => {
+  assert.deepEqual(readLog('2026-01-01T00:00:00.1Z hello you', 1), { id: 1, time: '2026-01-01T00:00:00.1Z', text: 'hello you' });
+  assert.deepEqual(readLog('plain text', 2), { id: 2, time: '', text: 'plain text' });
+  assert.deepEqual(split('an Error, error', 'ERROR'), ['an ', 'Error', ', ', 'error', '']);
+  assert.deepEqual(split('x', ''), ['x']);
+  assert.equal(plain('\u001b[31mred\u001b[0m\r'), 'red');
+});
+
+test('scales', () => {
+  assert.deepEqual(bounds(0, 0, undefined), [0, 1]);
+  assert.deepEqual(bounds(0.1, 0.5, 1), [0, 1]);
+  assert.deepEqual(bounds(null, null, 1), [0, 1]);
+  assert.equal(bounds(-5, 10, undefined)[0], -5);
+});
+
+test('what needs attention', () => {
+  const now = Date.parse('2026-01-01T01:00:00Z');
+  const made = (creationTimestamp: string, reason: string) => ({
+    metadata: { name: reason, namespace: 'n', uid: reason, creationTimestamp },
+    spec: { containers: [{ name: 'c' }] },
+    status: { phase: 'Pending', containerStatuses: [{ name: 'c', ready: false, restartCount: 0, image: 'i', state: { waiting: { reason } } }] },
+  });
+  const pods = [made('2026-01-01T00:59:30Z', 'ContainerCreating'), made('2026-01-01T00:00:00Z', 'PodInitializing'), made('2026-01-01T00:59:59Z', 'ErrImagePull')];
+  assert.deepEqual(matters([], pods, [], now).map((one) => one.what), ['PodInitializing', 'ErrImagePull']);
+});
+
+test('impact', () => {
+  assert.deepEqual(readImpact({}), []);
+  assert.deepEqual(readImpact(null), []);
+  const [problem] = readImpact({ problems: [{ node: 'a', kind: 'memory_pressure', evidence: ['x', { metric: 'm', value: 2 }], affected: [{ kind: 'Pod', namespace: 'n', name: 'p', why: 'waits' }] }] });
+  assert.ok(problem);
+  assert.deepEqual(evidence(problem), ['x', 'metric m, value 2']);
+  assert.deepEqual(affected(problem)[0], { title: 'Pod n/p', namespace: 'n', why: 'waits', href: '/console/workloads/pods/n/p' });
+});
