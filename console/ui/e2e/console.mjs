@@ -272,6 +272,9 @@ const tests = {
         await page.waitForSelector('.shell');
         assert.ok(!(await page.evaluate(look)).dark, 'the choice is kept');
       }
+      await page.click('.find');
+      await page.waitForSelector('dialog[open] input');
+      await page.keyboard.press('Escape');
       all.push(...browser.faults);
       await browser.close();
     }

@@ -22,7 +22,7 @@ export interface Measurements {
     throttles_per_second?: number;
     waiting_ratio?: number;
   };
-  memory?: { total_bytes?: number; available_bytes?: number; used_ratio?: number; swap_used_bytes?: number; stalls?: Stalls };
+  memory?: Stalls & { total_bytes?: number; available_bytes?: number; used_ratio?: number; swap_used_bytes?: number };
   load?: { load_1m: number; load_5m: number; load_15m: number };
   io?: Stalls;
   file_systems?: { mountpoint: string; device: string; fstype: string; size_bytes: number; available_bytes: number; used_ratio: number; read_only: boolean }[];
@@ -35,6 +35,10 @@ export interface Measurements {
 export interface LiveNode extends Measurements {
   time: string;
   node: string;
+  /** `silent` when the node does not answer: since when, and why. `gone` when there is no such node any more. */
+  health?: 'live' | 'silent' | 'gone';
+  since?: string;
+  reason?: string;
 }
 
 export interface Live {
@@ -77,8 +81,8 @@ async function run(signal: AbortSignal): Promise<void> {
         for (const line of lines) {
           const said = readLine(line);
           if (!said) continue;
-          if (said.cpu || said.memory) nodes.set(said.node, said);
-          else nodes.delete(said.node);
+          if (said.health === 'gone') nodes.delete(said.node);
+          else nodes.set(said.node, said);
         }
         show({ state: 'live', nodes, error: null });
       });

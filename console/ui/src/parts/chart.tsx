@@ -26,6 +26,8 @@ export interface ChartOf {
   title: string;
   unit: Unit;
   lines: Line[];
+  /** Left out where there is nothing of it: not every machine has sensors. */
+  optional?: boolean;
   /** The scale ends here even when the lines do not, such as 1 for a ratio. */
   top?: number;
 }
@@ -137,6 +139,7 @@ export function Chart({ of }: { of: ChartOf }) {
   const Plot = usePlot();
   const show = shown(of.unit);
   const problem = error ? asApiError(error) : null;
+  if (of.optional && value && value.names.length === 0 && !problem) return null;
   return (
     <Panel title={of.title} aside={value && value.left > 0 ? <span class="muted">{value.left} more not shown</span> : undefined}>
       <div class="chart">

@@ -14,7 +14,7 @@ const by =
 
 /** Interfaces of pods, and the loopback one, say nothing of the machine's links. */
 const LINKS = 'device!~"lo|veth.*|cali.*|minicloud.*"';
-const DISKS = 'device!~"loop.*|ram.*|dm-.*|sr.*"';
+const DISKS = 'device!~"loop.*|ram.*|dm-.*|sr.*|zram.*"';
 const FILES = 'fstype!~"tmpfs|ramfs|overlay|squashfs|nsfs|devtmpfs"';
 
 export function nodeCharts(node: string): ChartOf[] {
@@ -105,6 +105,7 @@ export function nodeCharts(node: string): ChartOf[] {
     {
       title: 'Temperatures',
       unit: 'celsius',
+      optional: true,
       lines: [
         line(`node_thermal_zone_temp{${on}}`, by('type', 'zone')),
         line(`node_hwmon_temp_celsius{${on}}`, by('chip', 'sensor')),

@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useCell } from '../cell';
 import { shade } from '../theme';
-import { bounds } from './bounds';
+import { bounds, times } from './bounds';
 
 export interface PlotProps {
   names: string[];
@@ -93,7 +93,7 @@ export function Plot(props: PlotProps) {
       <div class="plot" ref={box} role="img" aria-label={props.words} onDblClick={props.back} />
       <ul class="legend">
         {names.map((name, n) => (
-          <li key={name}>
+          <li key={`${n} ${name}`}>
             <button type="button" aria-pressed={!hidden.has(name)} onClick={() => toggle(name)} title="Show or hide">
               <i class={`line c${(n % COLOURS) + 1}`} aria-hidden="true" />
               <span class="name">{name}</span>
@@ -133,7 +133,7 @@ function options(latest: { current: PlotProps }, width: number, point: (at: numb
       y: { range: (_, low, high) => bounds(low, high, latest.current.top) },
     },
     axes: [
-      { ...axis, size: 28 },
+      { ...axis, size: 26, space: 86, values: (_, splits) => splits.map(times(start, end)) },
       {
         ...axis,
         size: 62,

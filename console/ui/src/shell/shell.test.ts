@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { placeOf } from '../parts/events';
-import { bounds } from '../parts/bounds';
+import { bounds, times } from '../parts/bounds';
 import { compare, inSight } from '../parts/sight';
 import { href, parse } from '../router';
 import { affected, evidence, readImpact } from '../sections/impact/model';
@@ -54,6 +54,9 @@ test('scales', () => {
   assert.deepEqual(bounds(0.1, 0.5, 1), [0, 1]);
   assert.deepEqual(bounds(null, null, 1), [0, 1]);
   assert.equal(bounds(-5, 10, undefined)[0], -5);
+  const at = Date.parse('2026-11-24T18:05:00Z') / 1000;
+  const written = [3600, 7 * 86_400, 30 * 86_400].map((long) => times(at - long, at, 'UTC')(at));
+  assert.deepEqual(written, ['18:05', '24 Nov, 18:05', '24 Nov']);
 });
 
 test('what needs attention', () => {

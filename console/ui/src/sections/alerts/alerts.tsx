@@ -74,6 +74,9 @@ export default function Alerts(_: { path: string[] }) {
   );
 }
 
+/** A rule's text stands for all that it may find: what differs is left out. */
+const general = (text: string | undefined): string => (text ?? '').replace(/\{\{.*?\}\}/g, '…');
+
 const severity = (labels: Labels): string => labels.severity ?? 'warning';
 
 function One({ rule, alert, open }: Active & { open: boolean }) {
@@ -133,12 +136,12 @@ function Rules({ rules }: { rules: Rule[] }) {
               <summary>
                 <Status tone={rule.state === 'firing' ? 'bad' : rule.state === 'pending' ? 'busy' : rule.health === 'err' ? 'bad' : 'good'}>{rule.name}</Status>
                 <span class="tag">{severity(rule.labels)}</span>
-                <span class="why muted">{rule.annotations?.summary ?? ''}</span>
+                <span class="why muted">{general(rule.annotations?.summary)}</span>
                 <span class="muted when">{rule.duration ? `for ${span(rule.duration * 1000)}` : 'at once'}</span>
               </summary>
               <div class="inside">
                 {rule.lastError && <p class="error">{rule.lastError}</p>}
-                <p>{rule.annotations?.description}</p>
+                <p>{general(rule.annotations?.description)}</p>
                 <pre tabIndex={0}>{rule.query}</pre>
               </div>
             </details>

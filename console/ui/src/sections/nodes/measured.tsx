@@ -2,11 +2,20 @@
 
 import type { LiveNode } from '../../api/live';
 import { bytes, count, cpus, percent } from '../../model/quantity';
-import { Facts, Meter, Panel, Status } from '../../parts/basics';
+import { Age, Facts, Meter, Panel, Status } from '../../parts/basics';
 
 export function Measured({ now }: { now: LiveNode }) {
   const { cpu = {}, memory = {}, load, io = {}, file_systems: files = [], disks = [], networks = [], temperatures = [], power_supplies: supplies = [] } = now;
   const used = memory.total_bytes !== undefined && memory.available_bytes !== undefined ? memory.total_bytes - memory.available_bytes : undefined;
+  if (now.health === 'silent') {
+    return (
+      <Panel title="Now" aside={<Status tone="bad">silent</Status>}>
+        <p class="note">
+          {now.reason ?? 'The node does not answer.'} <Age since={now.since} />
+        </p>
+      </Panel>
+    );
+  }
   const pressure = (title: string, ratio: number | undefined): [string, string] => [title, ratio === undefined ? '' : percent(ratio)];
   return (
     <Panel title="Now" aside={<Status tone="good">live</Status>}>
@@ -35,7 +44,7 @@ export function Measured({ now }: { now: LiveNode }) {
         of={[
           ['Load', load && `${count(load.load_1m)} · ${count(load.load_5m)} · ${count(load.load_15m)}`],
           pressure('Waiting for CPU', cpu.waiting_ratio),
-          pressure('Waiting for memory', memory.stalls?.waiting_ratio),
+          pressure('Waiting for memory', memory.waiting_ratio),
           pressure('Waiting for disks', io.waiting_ratio),
           ['Swap used', memory.swap_used_bytes ? bytes(memory.swap_used_bytes) : ''],
           ['Throttled', cpu.throttles_per_second ? `${count(cpu.throttles_per_second)}/s` : ''],

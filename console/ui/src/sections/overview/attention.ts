@@ -32,7 +32,7 @@ export function matters(nodes: Node[], pods: Pod[], rules: Rule[], now: number):
       if (alert.state !== 'firing') continue;
       found.push({
         what: rule.name,
-        where: [alert.labels.node ?? alert.labels.instance, alert.labels.namespace, alert.labels.pod].filter(Boolean).join(' '),
+        where: whereIs(alert.labels),
         why: alert.annotations.summary ?? alert.annotations.description ?? '',
         href: href(['alerts'], { open: rule.name }),
         since: alert.activeAt,
@@ -47,6 +47,12 @@ export function matters(nodes: Node[], pods: Pod[], rules: Rule[], now: number):
     found.push({ what: status, where: `pod ${namespace}/${name}`, why: message, href: href(['workloads', 'pods', namespace, name]), since: creationTimestamp });
   }
   return found;
+}
+
+function whereIs(labels: Record<string, string>): string {
+  if (labels.namespace && labels.pod) return `pod ${labels.namespace}/${labels.pod}`;
+  if (labels.node) return `node ${labels.node}`;
+  return [labels.namespace, labels.instance].filter(Boolean).join(' ');
 }
 
 export interface Counts {
