@@ -59,6 +59,11 @@ impl Found {
     }
 }
 
+/// To a millionth: the digits beyond are those of rounding.
+pub(crate) fn tidy(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 /// Unix time in seconds.
 pub(crate) fn now() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()

@@ -1,16 +1,35 @@
 //! What is asked of the Kubernetes API.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use minicloud_api::problem::Problem;
+use serde_json::Value;
+
+use crate::objects::{NodeFacts, PodFacts};
 
 /// So many names are told.
 const MAX_NAMES: u32 = 50;
+/// Objects of a page.
+const PAGE: u32 = 500;
+/// Pages of a list that has to be whole. Beyond it is no minicloud, and the answer says what it lacks.
+const MAX_PAGES: usize = 100;
 
 /// A problem for what the Kubernetes API did not answer.
 pub(crate) fn unanswered(what: &str, error: &kube::Error) -> Problem {
+    if let kube::Error::Api(status) = error
+        && matches!(status.code, 400 | 410)
+    {
+        let detail = format!(
+            "the Kubernetes API refused to list {what}: {}",
+            status.message
+        );
+        let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::BAD_REQUEST);
+        return Problem::new(code, detail).hint("begin again without continue");
+    }
     let detail = format!("the Kubernetes API did not give {what}: {error}");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         .hint("try again; `minicloud status` shows what is wrong with the API")
@@ -30,13 +49,121 @@ pub(crate) async fn require_namespace(client: &Client, name: &str) -> Result<(),
     }
     let params = ListParams::default().limit(MAX_NAMES);
     let listed = api.list_metadata(&params).await;
-    let mut names: Vec<String> = listed
+    let names: Vec<String> = listed
         .map_err(|error| unanswered("the namespaces", &error))?
         .iter()
         .map(ResourceExt::name_any)
         .collect();
-    names.push("all".to_owned());
     let detail = format!("there is no namespace {name:?}");
     Err(Problem::new(StatusCode::NOT_FOUND, detail)
         .hint(format!("the namespaces are {}", names.join(", "))))
+}
+
+/// Every object, page by page, turned into what is needed of it; true when there were more than are read.
+async fn every<K, T>(
+    api: Api<K>,
+    params: ListParams,
+    what: &str,
+    of: impl Fn(&K) -> T,
+) -> Result<(Vec<T>, bool), Problem>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let mut params = params.limit(PAGE);
+    let mut all = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let listed = api.list(&params).await;
+        let page = listed.map_err(|error| unanswered(what, &error))?;
+        all.extend(page.items.iter().map(&of));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok((all, false)),
+        }
+    }
+    Ok((all, true))
+}
+
+/// All nodes, or the one with this name.
+pub(crate) async fn nodes(client: &Client, name: Option<&str>) -> Result<Vec<NodeFacts>, Problem> {
+    let api: Api<Node> = Api::all(client.clone());
+    let (all, _) = every(api, ListParams::default(), "nodes", NodeFacts::new).await?;
+    let Some(name) = name else {
+        return Ok(all);
+    };
+    let names: Vec<_> = all
+        .iter()
+        .map(|node| node.name.clone())
+        .take(MAX_NAMES as usize)
+        .collect();
+    let found: Vec<_> = all.into_iter().filter(|node| node.name == name).collect();
+    if found.is_empty() {
+        let detail = format!("there is no node {name:?}");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail)
+            .hint(format!("the nodes are {}", names.join(", "))));
+    }
+    Ok(found)
+}
+
+/// All pods that fit, and whether there were too many.
+pub(crate) async fn pods(
+    client: &Client,
+    namespace: Option<&str>,
+    node: Option<&str>,
+) -> Result<(Vec<PodFacts>, bool), Problem> {
+    every(pod_api(client, namespace), on(node), "pods", PodFacts::new).await
+}
+
+fn pod_api(client: &Client, namespace: Option<&str>) -> Api<Pod> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn on(node: Option<&str>) -> ListParams {
+    match node {
+        Some(node) => ListParams::default().fields(&format!("spec.nodeName={node}")),
+        None => ListParams::default(),
+    }
+}
+
+/// One page of pods, and where the next begins.
+pub(crate) async fn pod_page(
+    client: &Client,
+    namespace: Option<&str>,
+    node: Option<&str>,
+    limit: u32,
+    continue_token: Option<&str>,
+) -> Result<(Vec<PodFacts>, Option<String>), Problem> {
+    let mut params = on(node).limit(limit);
+    if let Some(token) = continue_token {
+        params = params.continue_token(token);
+    }
+    let listed = pod_api(client, namespace).list(&params).await;
+    let page = listed.map_err(|error| unanswered("pods", &error))?;
+    let next = page.metadata.continue_.filter(|token| !token.is_empty());
+    Ok((page.items.iter().map(PodFacts::new).collect(), next))
+}
+
+/// Names and phases of all namespaces.
+pub(crate) async fn namespaces(client: &Client) -> Result<Vec<(String, String)>, Problem> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let of = |namespace: &Namespace| {
+        let phase = namespace.status.as_ref().and_then(|s| s.phase.clone());
+        (namespace.name_any(), phase.unwrap_or_default())
+    };
+    Ok(every(api, ListParams::default(), "namespaces", of).await?.0)
+}
+
+/// What each node's Device says, by node.
+pub(crate) async fn devices(client: &Client) -> Result<BTreeMap<String, Value>, Problem> {
+    let listed = minicloud_characterization::devices(client.clone())
+        .list(&ListParams::default())
+        .await;
+    let listed = listed.map_err(|error| unanswered("the devices", &error))?;
+    let status = |device: kube::api::DynamicObject| {
+        let name = device.name_any();
+        Some((name, device.data.get("status")?.clone()))
+    };
+    Ok(listed.into_iter().filter_map(status).collect())
 }

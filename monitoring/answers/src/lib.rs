@@ -6,10 +6,16 @@
 mod figures;
 mod found;
 mod kubernetes;
+mod nodes;
+#[cfg(test)]
+mod nodes_tests;
+mod objects;
 mod openapi;
 mod part;
+mod pods;
 mod queries;
 #[cfg(test)]
 mod testing;
+mod v1;
 
 pub use part::{Sources, part};

@@ -15,6 +15,7 @@ use minicloud_live::follow::Live;
 use minicloud_prometheus_client::Prometheus;
 use serde::Deserialize;
 
+use crate::v1::{self, PodsQuery};
 use crate::{figures, kubernetes, openapi};
 
 /// What the answers are made of.
@@ -36,6 +37,9 @@ pub fn part(sources: Sources) -> Part {
         routes: Router::new()
             .route("/monitoring", get(monitoring))
             .route("/v1/nodes", get(nodes))
+            .route("/v1/nodes/{name}", get(v1::one_node))
+            .route("/v1/pods", get(v1::list_pods))
+            .route("/v1/namespaces", get(v1::list_namespaces))
             .with_state(Arc::new(sources)),
         permit: Arc::new(permit),
         openapi: openapi::fragment(),
@@ -69,11 +73,25 @@ fn permit(head: &Parts) -> Need {
             // It will hear only what is wrong with its question.
             Some(Err(_)) | None => Need::Credentials,
         },
+        "/v1/pods" => match asked(head) {
+            Some(query @ PodsQuery { .. }) => pods(query.namespace().map(str::to_owned)),
+            None => Need::Credentials,
+        },
+        "/v1/namespaces" => Need::cluster("list", "", "namespaces"),
+        path if path.starts_with("/v1/nodes/") => Need::Resource(Permission {
+            name: name(path.trim_start_matches("/v1/nodes/")),
+            ..Permission::cluster("get", "", "nodes")
+        }),
         _ => {
             let watch = asked(head).is_some_and(|query: NodesQuery| query.watch);
             Need::cluster(if watch { "watch" } else { "list" }, "", "nodes")
         }
     }
+}
+
+/// The last part of a path as a name; names of nodes need no escaping, so what is escaped is none.
+fn name(path: &str) -> Option<String> {
+    (!path.contains(['%', '/'])).then(|| path.to_owned())
 }
 
 /// The query of a request, where it reads.
@@ -176,7 +194,7 @@ async fn nodes(
     if query.watch {
         return Ok(sources.live.answer());
     }
-    Err(Problem::new(StatusCode::BAD_REQUEST, "nodes can only be watched").hint("give watch=true"))
+    v1::list_nodes(&sources).await
 }
 
 #[cfg(test)]
@@ -221,6 +239,20 @@ mod tests {
             ("/v1/nodes", nodes("list")),
             ("/v1/nodes?watch=true", nodes("watch")),
             ("/v1/nodes?watch=false", nodes("list")),
+            (
+                "/v1/nodes/edge-1",
+                Need::Resource(Permission {
+                    name: Some("edge-1".into()),
+                    ..Permission::cluster("get", "", "nodes")
+                }),
+            ),
+            // Whoever may get any node may ask about one that cannot be.
+            ("/v1/nodes/edge%2d1", nodes("get")),
+            ("/v1/pods", pods(None)),
+            ("/v1/pods?namespace=", pods(None)),
+            ("/v1/pods?namespace=shop&limit=5", pods(Some("shop"))),
+            ("/v1/pods?namespace=shop&limit=many", Need::Credentials),
+            ("/v1/namespaces", Need::cluster("list", "", "namespaces")),
         ] {
             assert_eq!(need(uri), expected, "{uri}");
         }

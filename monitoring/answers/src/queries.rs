@@ -41,6 +41,53 @@ macro_rules! disk {
     };
 }
 
+/// A counter of the machine as a rate.
+macro_rules! rate {
+    ($counter:literal) => {
+        concat!("sum by (node) (rate(", $counter, "[$window]))")
+    };
+}
+
+/// Interfaces of the machine, without the loopback one and those of pods.
+macro_rules! network {
+    ($counter:literal) => {
+        concat!(
+            "sum by (node, device) (rate(",
+            $counter,
+            "{device!~\"lo|veth.*\"}[$window]))"
+        )
+    };
+}
+
+/// The part of the processors' time that a mode took.
+macro_rules! share {
+    ($mode:literal) => {
+        concat!(
+            "clamp(sum by (node) (rate(node_cpu_seconds_total{mode=\"",
+            $mode,
+            "\"}[$window])) / sum by (node) (rate(node_cpu_seconds_total[$window])), 0, 1)"
+        )
+    };
+}
+
+/// The devices of a node together.
+macro_rules! sum {
+    ($by_device:expr) => {
+        concat!("sum by (node) (", $by_device, ")")
+    };
+}
+
+/// Pressure of a pod: of its worst container.
+macro_rules! pod_pressure {
+    ($counter:literal) => {
+        concat!(
+            "max by (node, namespace, pod) (rate(",
+            $counter,
+            "{container!=\"\",$pods}[$window]))"
+        )
+    };
+}
+
 /// A gauge of the machine, on average.
 macro_rules! mean {
     ($gauge:literal) => {
@@ -135,6 +182,219 @@ pub(crate) const FIGURE_11: &[Query] = &[
     q(
         "namespace_memory",
         "sum by (namespace) (container_memory_working_set_bytes{container!=\"\"})",
+    ),
+];
+
+/// A machine now; `$window` is as short as scrapes allow.
+pub(crate) const NODE_NOW: &[Query] = &[
+    q(
+        "cpu_cores",
+        "count by (node) (node_cpu_seconds_total{mode=\"idle\"})",
+    ),
+    CPU_USED_RATIO,
+    q("cpu_io_wait_ratio", share!("iowait")),
+    q("cpu_stolen_ratio", share!("steal")),
+    q(
+        "cpu_throttles_per_second",
+        rate!("node_cpu_core_throttles_total"),
+    ),
+    q(
+        "cpu_waiting_ratio",
+        rate!("node_pressure_cpu_waiting_seconds_total"),
+    ),
+    q(
+        "memory_total_bytes",
+        "max by (node) (node_memory_MemTotal_bytes)",
+    ),
+    q(
+        "memory_available_bytes",
+        "max by (node) (node_memory_MemAvailable_bytes)",
+    ),
+    q(
+        "swap_used_bytes",
+        "max by (node) (node_memory_SwapTotal_bytes - node_memory_SwapFree_bytes)",
+    ),
+    q(
+        "memory_waiting_ratio",
+        rate!("node_pressure_memory_waiting_seconds_total"),
+    ),
+    q(
+        "memory_stalled_ratio",
+        rate!("node_pressure_memory_stalled_seconds_total"),
+    ),
+    q(
+        "io_waiting_ratio",
+        rate!("node_pressure_io_waiting_seconds_total"),
+    ),
+    q(
+        "io_stalled_ratio",
+        rate!("node_pressure_io_stalled_seconds_total"),
+    ),
+    q("load_1m", "max by (node) (node_load1)"),
+    q("load_5m", "max by (node) (node_load5)"),
+    q("load_15m", "max by (node) (node_load15)"),
+    FILE_SYSTEM_SIZE,
+    FILE_SYSTEM_AVAILABLE,
+    q(
+        "file_system_read_only",
+        on_disk!("node_filesystem_readonly"),
+    ),
+    q(
+        "disk_read_bytes_per_second",
+        disk!("node_disk_read_bytes_total"),
+    ),
+    q(
+        "disk_written_bytes_per_second",
+        disk!("node_disk_written_bytes_total"),
+    ),
+    DISK_BUSY,
+    DISK_READ_LATENCY,
+    DISK_WRITE_LATENCY,
+    q(
+        "network_received_bytes_per_second",
+        network!("node_network_receive_bytes_total"),
+    ),
+    q(
+        "network_transmitted_bytes_per_second",
+        network!("node_network_transmit_bytes_total"),
+    ),
+    q(
+        "network_lost_packets_per_second",
+        concat!(
+            network!("node_network_receive_errs_total"),
+            " + ",
+            network!("node_network_receive_drop_total"),
+            " + ",
+            network!("node_network_transmit_errs_total"),
+            " + ",
+            network!("node_network_transmit_drop_total")
+        ),
+    ),
+    q(
+        "network_up",
+        "max by (node, device) (node_network_up{device!~\"lo|veth.*\"})",
+    ),
+    q(
+        "temperature_zone",
+        "max by (node, type, zone) (node_thermal_zone_temp)",
+    ),
+    q(
+        "temperature_chip",
+        "max by (node, chip, sensor) (node_hwmon_temp_celsius)",
+    ),
+    q(
+        "charge_percent",
+        "max by (node, power_supply) (node_power_supply_capacity)",
+    ),
+    q(
+        "power_online",
+        "max by (node, power_supply) (node_power_supply_online)",
+    ),
+];
+
+/// A machine on average.
+pub(crate) const NODE_AVERAGE: &[Query] = &[
+    CPU_USED_RATIO,
+    q(
+        "cpu_waiting_ratio",
+        rate!("node_pressure_cpu_waiting_seconds_total"),
+    ),
+    MEMORY_TOTAL,
+    MEMORY_AVAILABLE,
+    q(
+        "memory_waiting_ratio",
+        rate!("node_pressure_memory_waiting_seconds_total"),
+    ),
+    q(
+        "io_waiting_ratio",
+        rate!("node_pressure_io_waiting_seconds_total"),
+    ),
+    q("load", mean!("node_load1")),
+    q(
+        "disk_read_bytes_per_second",
+        sum!(disk!("node_disk_read_bytes_total")),
+    ),
+    q(
+        "disk_written_bytes_per_second",
+        sum!(disk!("node_disk_written_bytes_total")),
+    ),
+    q(
+        "disk_busy_ratio",
+        concat!(
+            "max by (node) (",
+            disk!("node_disk_io_time_seconds_total"),
+            ")"
+        ),
+    ),
+    q(
+        "network_received_bytes_per_second",
+        sum!(network!("node_network_receive_bytes_total")),
+    ),
+    q(
+        "network_transmitted_bytes_per_second",
+        sum!(network!("node_network_transmit_bytes_total")),
+    ),
+];
+
+/// A pod now.
+pub(crate) const POD_NOW: &[Query] = &[
+    POD_CPU,
+    q(
+        "memory_working_set_bytes",
+        "sum by (node, namespace, pod) (container_memory_working_set_bytes{container!=\"\",$pods})",
+    ),
+    q(
+        "memory_rss_bytes",
+        "sum by (node, namespace, pod) (container_memory_rss{container!=\"\",$pods})",
+    ),
+    q("cpu_throttled_ratio", POD_THROTTLED),
+    q(
+        "cpu_waiting_ratio",
+        pod_pressure!("container_pressure_cpu_waiting_seconds_total"),
+    ),
+    q(
+        "memory_waiting_ratio",
+        pod_pressure!("container_pressure_memory_waiting_seconds_total"),
+    ),
+    q(
+        "io_waiting_ratio",
+        pod_pressure!("container_pressure_io_waiting_seconds_total"),
+    ),
+    q(
+        "disk_read_bytes_per_second",
+        pod_rate!("container_fs_reads_bytes_total"),
+    ),
+    q(
+        "disk_written_bytes_per_second",
+        pod_rate!("container_fs_writes_bytes_total"),
+    ),
+    q(
+        "network_received_bytes_per_second",
+        "sum by (node, namespace, pod) (rate(container_network_receive_bytes_total{$pods}[$window]))",
+    ),
+    q(
+        "network_transmitted_bytes_per_second",
+        "sum by (node, namespace, pod) (rate(container_network_transmit_bytes_total{$pods}[$window]))",
+    ),
+];
+
+/// The part of the periods of a limit in which a container had to wait for the next one; of the pod's worst container.
+pub(crate) const POD_THROTTLED: &str = "max by (node, namespace, pod) (\
+    rate(container_cpu_cfs_throttled_periods_total{container!=\"\",$pods}[$window]) \
+    / (rate(container_cpu_cfs_periods_total{container!=\"\",$pods}[$window]) > 0))";
+
+/// A pod on average.
+pub(crate) const POD_AVERAGE: &[Query] = &[POD_CPU, POD_MEMORY];
+
+/// A namespace now and on average.
+pub(crate) const NAMESPACE: &[Query] = &[
+    q(
+        "cpu_used_cores",
+        "sum by (namespace) (rate(container_cpu_usage_seconds_total{container!=\"\"}[$window]))",
+    ),
+    q(
+        "memory_working_set_bytes",
+        "sum by (namespace) (avg_over_time(container_memory_working_set_bytes{container!=\"\"}[$window]))",
     ),
 ];
 
