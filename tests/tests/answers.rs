@@ -115,6 +115,7 @@ fn questions(_: &Cluster, asker: &Asker) -> anyhow::Result<()> {
             "kube-system",
         ),
         ("/v1/pods?namespace=no-such", 404, "kube-system"),
+        ("/v1/pods?namespace=..%2F..%2Fnodes", 404, "kube-system"),
         ("/v1/pods?limit=0", 400, "from 1 to 1000"),
         ("/v1/pods?continue=nonsense", 400, "without continue"),
         ("/v1/nodes/no-such", 404, "edge-1"),

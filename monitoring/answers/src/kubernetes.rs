@@ -35,17 +35,23 @@ pub(crate) fn unanswered(what: &str, error: &kube::Error) -> Problem {
         .hint("try again; `minicloud status` shows what is wrong with the API")
 }
 
+/// Whether a namespace can have this name. What cannot is never put into a path: the client would take `..` for a step up.
+fn can_be_namespace(name: &str) -> bool {
+    minicloud_api::names::dns1123_label(name).is_empty()
+}
+
 /// Passes when there is such a namespace. Who asks may list pods in a namespace that is not there, so may list them in all, and
 /// may know which there are.
 pub(crate) async fn require_namespace(client: &Client, name: &str) -> Result<(), Problem> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let found = match api.get_metadata_opt(name).await {
-        // No name that a namespace can have.
-        Err(kube::Error::Api(status)) if status.code == 400 || status.code == 422 => None,
-        found => found.map_err(|error| unanswered("the namespace", &error))?,
-    };
-    if found.is_some() {
-        return Ok(());
+    if can_be_namespace(name) {
+        let found = api.get_metadata_opt(name).await;
+        if found
+            .map_err(|error| unanswered("the namespace", &error))?
+            .is_some()
+        {
+            return Ok(());
+        }
     }
     let params = ListParams::default().limit(MAX_NAMES);
     let listed = api.list_metadata(&params).await;
@@ -127,7 +133,7 @@ fn on(node: Option<&str>) -> ListParams {
     }
 }
 
-/// One page of pods, and where the next begins.
+/// One page of pods, and where the next begins; none in what can be no namespace.
 pub(crate) async fn pod_page(
     client: &Client,
     namespace: Option<&str>,
@@ -135,6 +141,9 @@ pub(crate) async fn pod_page(
     limit: u32,
     continue_token: Option<&str>,
 ) -> Result<(Vec<PodFacts>, Option<String>), Problem> {
+    if namespace.is_some_and(|name| !can_be_namespace(name)) {
+        return Ok((Vec::new(), None));
+    }
     let mut params = on(node).limit(limit);
     if let Some(token) = continue_token {
         params = params.continue_token(token);
