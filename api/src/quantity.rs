@@ -82,6 +82,14 @@ impl Quantity {
         }
     }
 
+    /// An amount in thousand millionths, e.g. of a CPU.
+    pub fn from_nanos(nanos: i64) -> Self {
+        Self {
+            nanos: i128::from(nanos),
+            format: Format::DecimalSi,
+        }
+    }
+
     /// An amount of bytes, shown in binary units.
     pub fn from_bytes(bytes: i64) -> Self {
         Self {

@@ -3,9 +3,13 @@
 //! Clients decide by `reason` (kubectl's `IsNotFound`, `IsConflict`, …), so the constructors here are the only way in
 //! which the API server refuses something.
 
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::field::ErrorList;
+use crate::problem::Foreign;
 
 /// A refusal of the Kubernetes API, ready to be sent as a `Status` object.
 ///
@@ -266,6 +270,21 @@ impl ApiStatus {
             status["details"] = (**details).clone();
         }
         status
+    }
+}
+
+/// For parts that answer below the Kubernetes API.
+impl IntoResponse for ApiStatus {
+    fn into_response(self) -> Response {
+        let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (code, self.to_value().to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(Foreign);
+        response
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use minicloud_api::extension::ExtensionGroup;
 use minicloud_auth::token::ServiceAccountTokens;
 
 use crate::http::limits::Limits;
@@ -30,8 +31,21 @@ pub struct Config {
     pub node_ports: RangeInclusive<u16>,
     /// The cluster's domain, `cluster.local`.
     pub cluster_domain: String,
+    /// Groups that other servers answer.
+    pub extensions: Vec<Extension>,
     /// The bounds of the HTTP edge.
     pub limits: Limits,
+}
+
+/// A group that another server answers, under the same paths.
+#[derive(Clone)]
+pub struct Extension {
+    /// The group.
+    pub group: ExtensionGroup,
+    /// Host and port of the server, which speaks HTTPS.
+    pub authority: http::uri::Authority,
+    /// Whom to trust and the certificate to show; without ALPN.
+    pub tls: Arc<rustls::ClientConfig>,
 }
 
 /// An IPv4 range in CIDR notation, from which Services get their addresses.

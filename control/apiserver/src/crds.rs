@@ -170,13 +170,17 @@ pub(crate) fn check_create(registry: &Registry, definition: &Value) -> Result<()
         found.unwrap_or_default()
     };
     let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
-    if registry.built_in(group, plural).is_none() {
+    if registry.built_in(group, plural).is_none() && !registry.is_extension(group) {
         return Ok(());
     }
     let error = FieldError::invalid(
         Path::new("spec").child("names").child("plural"),
         plural,
-        format!("the server itself serves {plural}.{group}"),
+        if registry.is_extension(group) {
+            format!("the server itself serves the group {group}")
+        } else {
+            format!("the server itself serves {plural}.{group}")
+        },
     );
     Err(ApiStatus::invalid(
         "apiextensions.k8s.io",

@@ -14,7 +14,7 @@ use crate::negotiate;
 use crate::path::{ResourceRequest, Target, Verb};
 use crate::registry::{Resource, Rules};
 use crate::strategy::Part;
-use crate::{discovery, health, openapi, subresources, verbs};
+use crate::{discovery, extension, health, openapi, subresources, verbs};
 
 /// True for subresources that are streams of bytes to and from a node agent.
 pub(crate) fn is_stream(wanted: &ResourceRequest) -> bool {
@@ -40,7 +40,12 @@ pub(crate) async fn other(
         Target::CoreVersions => discovery::core(api, headers),
         Target::Groups => discovery::groups(api, headers),
         Target::Group(name) => discovery::group(api, headers, name),
-        Target::GroupVersion(group, version) => discovery::resources(api, headers, group, version),
+        Target::GroupVersion(group, version) => {
+            match extension::lists_itself(&api.registry.snapshot(), group, version) {
+                true => api.extensions.resources(call, group, version).await,
+                false => discovery::resources(api, headers, group, version),
+            }
+        }
         Target::Other(path) => match path.trim_end_matches('/') {
             "" => discovery::root(api, headers),
             "/metrics" => Ok(health::metrics(api)),
@@ -74,6 +79,9 @@ pub(crate) async fn resource(
     permit: Option<Place>,
 ) -> Result<Answer, ApiStatus> {
     let snapshot = api.registry.snapshot();
+    if let Some(group) = snapshot.group(&wanted.group).filter(|g| g.extension) {
+        return api.extensions.serve(call, group, wanted, body).await;
+    }
     let Some(resource) = snapshot.get(&wanted.group, &wanted.version, &wanted.resource) else {
         return match snapshot.group(&wanted.group) {
             Some(group) if group.versions.iter().any(|(v, _)| *v == wanted.version) => {
@@ -82,22 +90,7 @@ pub(crate) async fn resource(
             _ => Ok(respond::no_page()),
         };
     };
-    if resource.namespaced && wanted.namespace.is_empty() {
-        // Over all namespaces there is only reading.
-        match wanted.verb {
-            Verb::List | Verb::Watch if wanted.name.is_empty() => {}
-            Verb::Create | Verb::DeleteCollection if wanted.name.is_empty() => {
-                return Err(ApiStatus::method_not_allowed());
-            }
-            _ => return Err(ApiStatus::no_such_path()),
-        }
-    }
-    // A namespace is in itself, so to speak: that is how the right to `/namespaces/N` is asked for. No other may be named there,
-    // or rights in one namespace would count for the next.
-    let in_itself = resource.is("", "namespaces") && wanted.namespace == wanted.name;
-    if !resource.namespaced && !wanted.namespace.is_empty() && !in_itself {
-        return Err(ApiStatus::no_such_path());
-    }
+    check_scope(resource, wanted)?;
     if let Some(custom) = resource.custom()
         && let Some(text) = custom.version.deprecation_warning.clone()
     {
@@ -116,6 +109,27 @@ pub(crate) async fn resource(
     } else {
         subresource(api, call, resource, wanted, body, permit).await
     }
+}
+
+/// Refuses what cannot be asked for where it is asked for.
+pub(crate) fn check_scope(resource: &Resource, wanted: &ResourceRequest) -> Result<(), ApiStatus> {
+    if resource.namespaced && wanted.namespace.is_empty() {
+        // Over all namespaces there is only reading.
+        match wanted.verb {
+            Verb::List | Verb::Watch if wanted.name.is_empty() => {}
+            Verb::Create | Verb::DeleteCollection if wanted.name.is_empty() => {
+                return Err(ApiStatus::method_not_allowed());
+            }
+            _ => return Err(ApiStatus::no_such_path()),
+        }
+    }
+    // A namespace is in itself, so to speak: that is how the right to `/namespaces/N` is asked for. No other may be named there,
+    // or rights in one namespace would count for the next.
+    let in_itself = resource.is("", "namespaces") && wanted.namespace == wanted.name;
+    if !resource.namespaced && !wanted.namespace.is_empty() && !in_itself {
+        return Err(ApiStatus::no_such_path());
+    }
+    Ok(())
 }
 
 async fn main(

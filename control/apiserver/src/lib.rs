@@ -14,6 +14,7 @@ pub mod config;
 mod crds;
 mod discovery;
 mod dispatch;
+mod extension;
 mod health;
 pub mod http;
 mod input;
@@ -32,6 +33,6 @@ mod subresources;
 mod verbs;
 
 pub use api::Api;
-pub use config::{Config, ServiceRange};
+pub use config::{Config, Extension, ServiceRange};
 pub use http::limits::Limits;
 pub use start::{ApiServer, Running, StartError};

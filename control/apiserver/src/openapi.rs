@@ -112,7 +112,9 @@ struct GroupVersion {
 
 impl GroupVersion {
     fn all(snapshot: &Arc<Snapshot>) -> impl Iterator<Item = Self> {
-        snapshot.groups.iter().flat_map(|group| {
+        // Other servers describe their groups themselves, or not.
+        let own = snapshot.groups.iter().filter(|group| !group.extension);
+        own.flat_map(|group| {
             group.versions.iter().map(|(version, rows)| Self {
                 snapshot: Arc::clone(snapshot),
                 group: group.name.clone(),

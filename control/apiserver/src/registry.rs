@@ -5,6 +5,7 @@
 
 mod builtin;
 mod custom;
+mod extension;
 mod index;
 
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub enum Rules {
     Definition,
     /// A version of a custom resource.
     Custom(Arc<CustomVersion>),
-    /// Nothing is stored under this row (reviews).
+    /// Nothing is stored under this row (reviews, and what another server answers).
     Virtual,
 }
 

@@ -97,6 +97,15 @@ impl Prometheus {
             .await
     }
 
+    /// The samples as they were taken, of a range selector such as `up[2m]`.
+    ///
+    /// # Errors
+    /// When there is no Prometheus, or it refuses the selector.
+    pub async fn samples(&self, selector: &str) -> Result<Vec<Series>, QueryError> {
+        self.ask("/api/v1/query", &[("query", selector)], answer::matrix)
+            .await
+    }
+
     /// The values of `promql` from `start` to `end` (Unix time, seconds) every `step` seconds, one series per set of labels.
     ///
     /// # Errors

@@ -138,6 +138,7 @@ async fn api_server(
         service_range: settings.service_cidr.to_string().parse()?,
         node_ports: settings.node_port_range.0..=settings.node_port_range.1,
         cluster_domain: settings.cluster_domain.clone(),
+        extensions: extensions(settings, pki)?,
         limits: minicloud_apiserver::Limits::default(),
     };
     let port = settings.api_port;
@@ -149,6 +150,25 @@ async fn api_server(
         Ok(())
     });
     Ok(())
+}
+
+/// The API groups that parts on port 3000 answer, and how the API server gets there.
+fn extensions(
+    settings: &Settings,
+    pki: &Pki,
+) -> anyhow::Result<Vec<minicloud_apiserver::Extension>> {
+    let spec = CertSpec::aggregator().in_memory();
+    let identity = pki.issue(&spec, Timestamp::now())?;
+    let tls = client_config(&pki.ca_pem(), Some(&identity), &[])?;
+    let address = SocketAddr::new(any(Ipv4Addr::LOCALHOST), settings.listener_port);
+    let authority: http::uri::Authority = address.to_string().parse()?;
+    let groups = minicloud_elasticity::groups().into_iter();
+    let extensions = groups.map(|group| minicloud_apiserver::Extension {
+        group,
+        authority: authority.clone(),
+        tls: tls.clone(),
+    });
+    Ok(extensions.collect())
 }
 
 fn controllers(
@@ -205,6 +225,7 @@ fn listener(
         tls: identities.tls(&CertSpec::listener())?,
         port: settings.metrics_port,
     });
+    let prometheus = Prometheus::away("this server has none yet");
     let on_port_3000 = vec![
         minicloud_listener::status::part(client.clone(), super::VERSION),
         minicloud_characterization::part::part(client.clone()),
@@ -213,9 +234,10 @@ fn listener(
         minicloud_console::part(identities.nobody()?, &settings.console_embed_origins),
         minicloud_answers::part(minicloud_answers::Sources {
             client: client.clone(),
-            prometheus: Prometheus::away("this server has none yet"),
+            prometheus: prometheus.clone(),
             live,
         }),
+        minicloud_elasticity::part(client.clone(), prometheus),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)

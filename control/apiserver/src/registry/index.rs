@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use minicloud_api::extension::ExtensionGroup;
 use minicloud_schema::crd::CompiledCrd;
 use tokio_util::sync::CancellationToken;
 
-use super::{Resource, builtin, custom};
+use super::{Resource, builtin, custom, extension};
 
 /// A state of the registry.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Group {
     pub name: String,
     /// Versions, the preferred one first, each with its rows.
     pub versions: Vec<(String, Vec<Arc<Resource>>)>,
+    /// True when another server answers it.
+    pub extension: bool,
 }
 
 impl Snapshot {
@@ -77,6 +80,7 @@ impl Definition {
 /// The registry itself.
 pub struct Registry {
     built_in: Vec<Arc<Resource>>,
+    extensions: Vec<ExtensionGroup>,
     custom: RwLock<BTreeMap<String, Definition>>,
     current: RwLock<Arc<Snapshot>>,
 }
@@ -104,8 +108,19 @@ const GROUP_ORDER: &[&str] = &[
 impl Registry {
     /// The registry of the built-in rows.
     pub fn new() -> Self {
+        Self::with([])
+    }
+
+    /// The registry of the built-in rows and these groups, which other servers answer.
+    pub fn with(extensions: impl IntoIterator<Item = ExtensionGroup>) -> Self {
+        let extensions: Vec<ExtensionGroup> = extensions.into_iter().collect();
+        let rows = builtin::rows().into_iter();
         let registry = Self {
-            built_in: builtin::rows().into_iter().map(Arc::new).collect(),
+            built_in: rows
+                .chain(extensions.iter().flat_map(extension::rows))
+                .map(Arc::new)
+                .collect(),
+            extensions,
             custom: RwLock::default(),
             current: RwLock::default(),
         };
@@ -126,6 +141,11 @@ impl Registry {
     /// A built-in row; the caller names one that exists.
     pub fn built_in(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
         self.built_in.iter().find(|r| r.is(group, plural)).cloned()
+    }
+
+    /// True when another server answers the group.
+    pub fn is_extension(&self, group: &str) -> bool {
+        self.extensions.iter().any(|e| e.name == group)
     }
 
     /// Adds or replaces what a definition serves.
@@ -164,11 +184,14 @@ impl Registry {
             // What is built in stays: a definition of the same name would get at the same objects without their rules.
             let rows = custom::rows(name, definition).into_iter();
             all.extend(
-                rows.filter(|row| self.built_in(&row.group, &row.plural).is_none())
-                    .map(Arc::new),
+                rows.filter(|row| {
+                    self.built_in(&row.group, &row.plural).is_none()
+                        && !self.is_extension(&row.group)
+                })
+                .map(Arc::new),
             );
         }
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<Group> = self.extensions.iter().map(extension::group).collect();
         let rank = |group: &str| {
             GROUP_ORDER
                 .iter()
@@ -182,6 +205,7 @@ impl Registry {
                     groups.push(Group {
                         name: row.group.clone(),
                         versions: Vec::new(),
+                        extension: false,
                     });
                     let last = groups.len() - 1;
                     &mut groups[last]

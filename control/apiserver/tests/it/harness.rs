@@ -163,6 +163,7 @@ async fn launch(dir: &Path, pki: &Pki, limits: Limits) -> (Store, Running, Shutd
         service_range: "10.43.0.0/16".parse().expect("a range"),
         node_ports: 30000..=32767,
         cluster_domain: "cluster.local".to_owned(),
+        extensions: Vec::new(),
         limits,
     };
     let store = Store::open(dir.join("store"), Options::default()).expect("a store");

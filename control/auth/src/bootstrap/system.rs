@@ -147,10 +147,20 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 rules.push(rule("core", "nodes pods", "list watch"));
                 rules.push(rule("core", "namespaces", "get list"));
                 rules.push(rule("minicloud.io", "devices", READ));
+                // Which expression answers which metric.
+                let mut metrics = rule("core", "configmaps", "get");
+                metrics["resourceNames"] = serde_json::json!(["minicloud-metrics-rules"]);
+                rules.push(metrics);
                 // The last is the nodes' own: how they are doing.
                 rules.push(paths("/livez /readyz /version /v1/measurements", "get"));
                 rules
             },
+        ),
+        cluster_role(
+            "system:minicloud-aggregator",
+            &[],
+            // Nothing is stored as extensions.minicloud.io: the right is to be believed on port 3000 that a caller may do it.
+            vec![rule("minicloud.io", "extensions", "proxy")],
         ),
         cluster_role(
             "system:minicloud-metrics",
@@ -202,6 +212,10 @@ pub(super) fn cluster_role_bindings() -> Vec<Value> {
         cluster_role_binding(
             "system:minicloud-listener",
             &[user("system:minicloud-listener")],
+        ),
+        cluster_role_binding(
+            "system:minicloud-aggregator",
+            &[user("system:minicloud-aggregator")],
         ),
         cluster_role_binding(
             "system:minicloud-metrics",

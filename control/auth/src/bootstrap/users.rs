@@ -111,6 +111,16 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 rule("coordination.k8s.io", "leases", READ_WRITE),
             ],
         ),
+        // As the metrics server has it; what a metric of one's own says is for whoever may see the objects that it is about.
+        cluster_role(
+            "system:aggregated-metrics-reader",
+            &[
+                "aggregate-to-admin",
+                "aggregate-to-edit",
+                "aggregate-to-view",
+            ],
+            vec![rule("metrics.k8s.io", "nodes pods", READ)],
+        ),
         cluster_role(
             "system:aggregate-to-view",
             &["aggregate-to-view"],

@@ -142,6 +142,12 @@ impl CertSpec {
         Self::client("system:minicloud-listener", [] as [&str; 0])
     }
 
+    /// The API server as a client of port 3000, where parts answer for API groups that it does not hold itself. It has no rights
+    /// at the API.
+    pub fn aggregator() -> Self {
+        Self::client("system:minicloud-aggregator", [] as [&str; 0])
+    }
+
     /// What lists objects for `/metrics/state`: the only one of our identities there that may list Secrets.
     pub fn state_metrics() -> Self {
         Self::client("system:minicloud-state", [] as [&str; 0])

@@ -156,6 +156,7 @@ async fn api_server(dir: &Path, pki: &Pki, store: Store, shutdown: Shutdown) -> 
         service_range: "10.43.0.0/16".parse().expect("a range"),
         node_ports: 30000..=32767,
         cluster_domain: "cluster.local".to_owned(),
+        extensions: Vec::new(),
         limits: Limits::default(),
     };
     ApiServer::start(config, store, shutdown)

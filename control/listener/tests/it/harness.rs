@@ -30,6 +30,7 @@ pub(crate) struct Cluster {
     _dir: tempfile::TempDir,
     pub(crate) pki: Pki,
     pub(crate) admin: kube::Client,
+    api_url: String,
     pub(crate) address: SocketAddr,
     /// How often the part `test` was started.
     pub(crate) starts: Arc<AtomicU32>,
@@ -139,6 +140,17 @@ fn test_part(starts: Arc<AtomicU32>) -> Part {
     }
 }
 
+async fn client(url: &str, pki: &Pki, spec: &CertSpec) -> kube::Client {
+    let identity = pki.issue(spec, Timestamp::now()).unwrap();
+    let text = pki::kubeconfig("test", url, &pki.ca_pem(), "user", &identity);
+    let config = Kubeconfig::from_yaml(&text).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
+    let mut config = config.unwrap();
+    // Refusals are to be seen.
+    config.default_retry = false;
+    kube::Client::try_from(config).unwrap()
+}
+
 impl Cluster {
     pub(crate) async fn start() -> Self {
         Self::with(Limits {
@@ -168,6 +180,17 @@ impl Cluster {
             &[],
         )
         .unwrap();
+        // The API server is told where the listener will be.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let aggregator = pki.issue(&CertSpec::aggregator(), now).unwrap();
+        let to_listener = pki::client_config(&pki.ca_pem(), Some(&aggregator), &[]).unwrap();
+        let extensions = crate::extensions::groups().map(|group| minicloud_apiserver::Extension {
+            group,
+            authority: address.to_string().parse().unwrap(),
+            tls: to_listener.clone(),
+        });
         let config = minicloud_apiserver::Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             advertise: "192.0.2.1:6443".parse().unwrap(),
@@ -178,6 +201,7 @@ impl Cluster {
             service_range: "10.43.0.0/16".parse().unwrap(),
             node_ports: 30000..=32767,
             cluster_domain: "cluster.local".to_owned(),
+            extensions: extensions.into(),
             limits: minicloud_apiserver::Limits::default(),
         };
         let store = Store::open(dir.path().join("store"), Options::default()).unwrap();
@@ -185,38 +209,29 @@ impl Cluster {
         let running = ApiServer::start(config, store.clone(), shutdown)
             .await
             .unwrap();
-        let client = async |spec: &CertSpec| {
-            let url = format!("https://127.0.0.1:{}", running.address().port());
-            let identity = pki.issue(spec, now).unwrap();
-            let text = pki::kubeconfig("test", &url, &pki.ca_pem(), "user", &identity);
-            let config = Kubeconfig::from_yaml(&text).unwrap();
-            let config =
-                kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
-                    .await
-                    .unwrap();
-            kube::Client::try_from(config).unwrap()
-        };
-        let admin = client(&CertSpec::admin()).await;
-        let own = client(&CertSpec::listener()).await;
+        let api_url = format!("https://127.0.0.1:{}", running.address().port());
+        let admin = client(&api_url, &pki, &CertSpec::admin()).await;
+        let own = client(&api_url, &pki, &CertSpec::listener()).await;
         let starts = Arc::new(AtomicU32::new(0));
         let parts = vec![
             minicloud_listener::status::part(own.clone(), "0.0.0-test"),
             test_part(starts.clone()),
+            crate::extensions::part(),
         ];
         let config = Config {
-            addresses: vec!["127.0.0.1:0".parse().unwrap()],
+            addresses: vec![address],
             tls,
             version: "0.0.0-test".to_owned(),
             limits,
         };
         let bound = minicloud_listener::bind(config, own, parts).await.unwrap();
-        let address = bound.addresses()[0];
         let (listener, shutdown) = Shutdown::new();
         let serving = tokio::spawn(bound.run(shutdown));
         Self {
             _dir: dir,
             pki,
             admin,
+            api_url,
             address,
             starts,
             api,
@@ -304,6 +319,23 @@ impl Cluster {
         if let Some(running) = self.api_running.take() {
             running.wait().await;
         }
+    }
+
+    /// A kube client for a user.
+    pub(crate) async fn client(&self, user: &str, groups: &[&str]) -> kube::Client {
+        client(
+            &self.api_url,
+            &self.pki,
+            &CertSpec::client(user, groups.to_vec()),
+        )
+        .await
+    }
+
+    /// Ends the listener alone.
+    pub(crate) async fn stop_listener(&mut self) {
+        self.listener.shut_down();
+        let serving = std::mem::replace(&mut self.serving, tokio::spawn(async {}));
+        serving.await.unwrap();
     }
 
     /// Shuts the listener down; how long it took.

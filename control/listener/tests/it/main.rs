@@ -2,4 +2,5 @@
 
 mod access;
 mod edge;
+mod extensions;
 mod harness;
