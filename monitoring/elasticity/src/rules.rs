@@ -118,7 +118,8 @@ fn fill(template: &str, request: &Request<'_>) -> Result<String, String> {
         rest = after;
     }
     out.push_str(rest);
-    if !request.group_by.is_empty() && !(matched && grouped) {
+    let told_apart = matched && grouped;
+    if !request.group_by.is_empty() && !told_apart {
         return Err(
             "a metric about objects needs <<.LabelMatchers>> and <<.GroupBy>>, or it cannot be told whose values these are"
                 .to_owned(),
