@@ -60,6 +60,11 @@ impl Cluster {
         })
     }
 
+    /// Other arguments for the next start of the server.
+    pub fn extra(&mut self, extra: &[&str]) {
+        self.extra = extra.iter().map(|a| (*a).to_owned()).collect();
+    }
+
     /// Where the cluster keeps its data.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")

@@ -17,6 +17,7 @@ const RUN_PACKAGES: &[(&str, &str)] = &[
     ("/usr/sbin/conntrack", "conntrack"),
     ("/bin/ip", "iproute2"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
+    ("/usr/bin/prometheus", "prometheus"),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
 ];
 
@@ -48,6 +49,13 @@ const SOAK_PACKAGES: &[(&str, &str)] = &[
     ("/sbin/mke2fs", "e2fsprogs"),
     ("/usr/bin/strip", "binutils"),
 ];
+
+/// Packages whose daemons Debian starts when they are installed and at each boot. The server starts them itself as it needs them; a
+/// second one would collect everything twice.
+const DAEMONS: &[&str] = &["prometheus", "prometheus-node-exporter"];
+
+/// Says no to whatever would start a daemon (invoke-rc.d(8)).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// What reads our TOSCA in a test. Pinned: another version may find other faults in the same template.
 const TOSCA_PARSER: &str = "tosca-parser==2.15.0";
@@ -161,11 +169,50 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
                 .env("DEBIAN_FRONTEND", "noninteractive"))
         };
         apt(&["update"])?;
-        let mut arguments = vec!["install", "-y", "--no-install-recommends"];
-        arguments.extend(packages);
-        apt(&arguments)?;
+        let (daemons, others): (Vec<&str>, Vec<&str>) = packages
+            .iter()
+            .partition(|package| DAEMONS.contains(package));
+        for (packages, quiet) in [(others, false), (daemons, true)] {
+            if packages.is_empty() {
+                continue;
+            }
+            let _quiet = quiet.then(Quiet::new).transpose()?;
+            let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+            arguments.extend(&packages);
+            apt(&arguments)?;
+            if quiet && Path::new("/run/systemd/system").exists() {
+                run(Command::new("systemctl").arg("disable").args(&packages))?;
+            }
+        }
         Ok(())
     })
+}
+
+/// While it lives, packages start nothing that they install.
+struct Quiet {
+    ours: bool,
+}
+
+impl Quiet {
+    fn new() -> anyhow::Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        // Somebody else's policy holds.
+        let ours = !Path::new(POLICY).exists();
+        if ours {
+            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")
+                .and_then(|()| std::fs::set_permissions(POLICY, PermissionsExt::from_mode(0o755)))
+                .with_context(|| format!("cannot write {POLICY}"))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = std::fs::remove_file(POLICY);
+        }
+    }
 }
 
 /// Installs what the product needs to run on this machine.

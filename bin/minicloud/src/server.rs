@@ -17,10 +17,12 @@ mod control;
 mod ensure;
 pub mod files;
 mod node;
+mod prometheus;
 mod single;
 
 pub use addresses::host_addresses;
 pub use node::{engine, network_config};
+pub use prometheus::stop as stop_prometheus;
 pub use single::running;
 
 /// How long the parts have to end.

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ipnet::Ipv4Net;
 use minicloud_console::Origin;
+use minicloud_prometheus::engine::Choice;
 use serde::Deserialize;
 
 /// Where the settings file is looked for when none is named.
@@ -76,6 +77,62 @@ pub struct Flags {
         hide_env = true
     )]
     pub metrics_port: Option<u16>,
+    /// Which Prometheus: `managed` (Debian's, run by the server), `off`, or the URL of one [default: managed].
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS",
+        value_name = "managed|off|URL",
+        hide_env = true
+    )]
+    pub prometheus: Option<String>,
+    /// A file with the bearer token for the Prometheus at a URL.
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS_TOKEN_FILE",
+        value_name = "FILE",
+        hide_env = true
+    )]
+    pub prometheus_token_file: Option<PathBuf>,
+    /// Whom to trust for the Prometheus at a URL [default: whom Debian trusts].
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS_CA_FILE",
+        value_name = "FILE",
+        hide_env = true
+    )]
+    pub prometheus_ca_file: Option<PathBuf>,
+    /// The port on 127.0.0.1 of the managed Prometheus [default: 9090].
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS_PORT",
+        value_name = "PORT",
+        hide_env = true
+    )]
+    pub prometheus_port: Option<u16>,
+    /// How often metrics are collected [default: 15s].
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS_SCRAPE_INTERVAL",
+        value_name = "DURATION",
+        hide_env = true
+    )]
+    pub prometheus_scrape_interval: Option<String>,
+    /// How long the managed Prometheus keeps metrics [default: 15d].
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS_RETENTION_TIME",
+        value_name = "DURATION",
+        hide_env = true
+    )]
+    pub prometheus_retention_time: Option<String>,
+    /// How much disk they may take; at most a fifth of what is free [default: 512Mi].
+    #[arg(
+        long,
+        env = "MINICLOUD_PROMETHEUS_RETENTION_SIZE",
+        value_name = "QUANTITY",
+        hide_env = true
+    )]
+    pub prometheus_retention_size: Option<String>,
     /// A further name or address in the server's certificate; may be repeated.
     #[arg(
         long = "tls-san",
@@ -166,6 +223,11 @@ pub struct Settings {
     pub listener_port: u16,
     pub agent_port: u16,
     pub metrics_port: u16,
+    pub prometheus: Choice,
+    pub prometheus_port: u16,
+    pub prometheus_scrape_interval: String,
+    pub prometheus_retention_time: String,
+    pub prometheus_retention_size_bytes: u64,
     pub tls_san: Vec<String>,
     pub pod_cidr: Ipv4Net,
     pub service_cidr: Ipv4Net,
@@ -212,6 +274,19 @@ impl Flags {
             listener_port: self.listener_port.or(file.listener_port),
             agent_port: self.agent_port.or(file.agent_port),
             metrics_port: self.metrics_port.or(file.metrics_port),
+            prometheus: self.prometheus.or(file.prometheus),
+            prometheus_token_file: self.prometheus_token_file.or(file.prometheus_token_file),
+            prometheus_ca_file: self.prometheus_ca_file.or(file.prometheus_ca_file),
+            prometheus_port: self.prometheus_port.or(file.prometheus_port),
+            prometheus_scrape_interval: self
+                .prometheus_scrape_interval
+                .or(file.prometheus_scrape_interval),
+            prometheus_retention_time: self
+                .prometheus_retention_time
+                .or(file.prometheus_retention_time),
+            prometheus_retention_size: self
+                .prometheus_retention_size
+                .or(file.prometheus_retention_size),
             tls_san: if self.tls_san.is_empty() {
                 file.tls_san
             } else {
@@ -283,6 +358,12 @@ impl Flags {
         {
             bail!("cluster-domain {cluster_domain:?}: {problem}");
         }
+        let prometheus = self.prometheus.as_deref().unwrap_or("managed");
+        let prometheus = Choice::parse(
+            prometheus,
+            self.prometheus_token_file,
+            self.prometheus_ca_file,
+        )?;
         let range = self.node_port_range.unwrap_or_else(|| "30000-32767".into());
         Ok(Settings {
             data_dir: absolute(self.data_dir, DEFAULT_DATA_DIR)?,
@@ -296,6 +377,24 @@ impl Flags {
             listener_port: self.listener_port.unwrap_or(3000),
             agent_port: self.agent_port.unwrap_or(10250),
             metrics_port: self.metrics_port.unwrap_or(9100),
+            prometheus,
+            prometheus_port: self.prometheus_port.unwrap_or(9090),
+            prometheus_scrape_interval: duration(
+                "prometheus-scrape-interval",
+                self.prometheus_scrape_interval,
+                "15s",
+                1..=120,
+            )?,
+            prometheus_retention_time: duration(
+                "prometheus-retention-time",
+                self.prometheus_retention_time,
+                "15d",
+                2 * 3600..=10 * 365 * 86_400,
+            )?,
+            prometheus_retention_size_bytes: match &self.prometheus_retention_size {
+                Some(text) => size("prometheus-retention-size", text)?,
+                None => minicloud_prometheus::storage::DEFAULT_SIZE_BYTES,
+            },
             tls_san: self.tls_san,
             pod_cidr,
             service_cidr,
@@ -321,6 +420,36 @@ impl Flags {
 fn absolute(path: Option<PathBuf>, default: &str) -> anyhow::Result<PathBuf> {
     let path = path.unwrap_or_else(|| default.into());
     std::path::absolute(&path).with_context(|| format!("{} is no path", path.display()))
+}
+
+/// A duration with one unit, as Prometheus writes it, within `bounds` of seconds.
+fn duration(
+    name: &str,
+    text: Option<String>,
+    default: &str,
+    bounds: std::ops::RangeInclusive<u64>,
+) -> anyhow::Result<String> {
+    let text = text.unwrap_or_else(|| default.to_owned());
+    let seconds = minicloud_prometheus::config::seconds(&text);
+    ensure!(
+        seconds.is_some_and(|seconds| bounds.contains(&seconds)),
+        "{name} {text:?} is no duration from {} s to {} s, such as {default}",
+        bounds.start(),
+        bounds.end()
+    );
+    Ok(text)
+}
+
+/// A number of bytes, as Kubernetes writes it.
+fn size(name: &str, text: &str) -> anyhow::Result<u64> {
+    const LEAST: u64 = 64 << 20;
+    let bytes = text
+        .parse::<minicloud_api::quantity::Quantity>()
+        .ok()
+        .and_then(|quantity| u64::try_from(quantity.units()).ok());
+    bytes
+        .filter(|bytes| *bytes >= LEAST)
+        .with_context(|| format!("{name} {text:?} is no size of 64Mi or more, such as 512Mi"))
 }
 
 fn port_range(text: &str) -> anyhow::Result<(u16, u16)> {
@@ -436,6 +565,10 @@ mod tests {
         check("cluster-dns = '10.44.0.10'", "outside");
         check("node-port-range = '5'", "node-port-range");
         check("console-embed-origins = ['*']", "console-embed-origins");
+        check("prometheus = 'on'", "managed, off");
+        check("prometheus-scrape-interval = '10m'", "120 s");
+        check("prometheus-retention-time = '5'", "such as 15d");
+        check("prometheus-retention-size = '1Mi'", "64Mi or more");
         assert!(
             toml::from_str::<Flags>("api-prot = 1")
                 .unwrap_err()

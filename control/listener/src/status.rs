@@ -41,7 +41,7 @@ pub struct Status {
     /// Pods by phase; absent when they could not be listed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pods: Option<Pods>,
-    /// The checks of the Kubernetes API's `/readyz`.
+    /// The checks of the Kubernetes API's `/readyz`, and the programs beside the server.
     pub components: Vec<Component>,
     /// What this answer lacks, and why. Empty when it is complete.
     pub missing: Vec<String>,
@@ -87,21 +87,47 @@ pub struct Component {
     pub name: String,
     /// It passed.
     pub healthy: bool,
+    /// What is wrong and what to do; empty when it is healthy, or when nothing more is known.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub message: String,
+}
+
+/// A program beside the server that is one of the components: its name, and what is wrong with it now.
+#[derive(Clone)]
+pub struct Check {
+    /// Its name, e.g. `prometheus`.
+    pub name: &'static str,
+    /// What is wrong and what to do; nothing when it is healthy. Must not block.
+    pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Check {
+    fn component(&self) -> Component {
+        let trouble = (self.trouble)();
+        Component {
+            name: self.name.to_owned(),
+            healthy: trouble.is_none(),
+            message: trouble.unwrap_or_default(),
+        }
+    }
 }
 
 struct Context {
     client: kube::Client,
     version: String,
+    checks: Vec<Check>,
     started_at: Timestamp,
     started: Instant,
     last: Mutex<Option<(Instant, Arc<Status>)>>,
 }
 
-/// The part. `version` is Minicloud's; `client` is the identity that reads nodes, pods and `/readyz`.
-pub fn part(client: kube::Client, version: impl Into<String>) -> Part {
+/// The part. `version` is Minicloud's; `client` is the identity that reads nodes, pods and `/readyz`; `checks` are components
+/// beyond those of `/readyz`, whose trouble does not make the site unready.
+pub fn part(client: kube::Client, version: impl Into<String>, checks: Vec<Check>) -> Part {
     let context = Arc::new(Context {
         client,
         version: version.into(),
+        checks,
         started_at: Timestamp::now(),
         started: Instant::now(),
         last: Mutex::default(),
@@ -134,6 +160,9 @@ async fn answer(State(context): State<Arc<Context>>) -> Response {
         _ => {
             let mut status = collect::collect(&context.client).await;
             status.version.clone_from(&context.version);
+            status
+                .components
+                .extend(context.checks.iter().map(Check::component));
             status.started_at = context.started_at;
             status.uptime_seconds = context.started.elapsed().as_secs();
             let status = Arc::new(status);
@@ -193,7 +222,7 @@ pub(crate) fn openapi() -> serde_json::Value {
             "Component": {
                 "type": "object",
                 "required": ["name", "healthy"],
-                "properties": { "name": text(), "healthy": flag() },
+                "properties": { "name": text(), "healthy": flag(), "message": text() },
             },
         } },
     })

@@ -18,7 +18,6 @@ pub mod config;
 pub mod containerd;
 pub mod images;
 mod logs;
-mod pidfd;
 mod proc;
 mod runtime;
 mod shims;

@@ -34,6 +34,10 @@ pub fn run(args: ResetArgs) -> anyhow::Result<()> {
             .problems,
         );
     }
+    block_on(async {
+        server::stop_prometheus(&settings).await;
+        Ok(())
+    })?;
     let network = server::network_config(&settings, std::net::Ipv4Addr::UNSPECIFIED);
     block_on(async {
         minicloud_network::clean_up(&network).await;

@@ -86,7 +86,10 @@ fn print(status: &Status) {
         );
     }
     for component in status.components.iter().filter(|c| !c.healthy) {
-        println!("unhealthy: {}", component.name);
+        match component.message.as_str() {
+            "" => println!("unhealthy: {}", component.name),
+            message => println!("unhealthy: {}: {message}", component.name),
+        }
     }
     for missing in &status.missing {
         println!("missing: {missing}");

@@ -10,9 +10,9 @@ use minicloud_api::part::Shutdown;
 use minicloud_apiserver::ApiServer;
 use minicloud_auth::pki::{CertSpec, Pki, ServerNames, ServingCert, client_config, server_config};
 use minicloud_auth::token::{ServiceAccountTokens, default_issuer};
-use minicloud_prometheus_client::Prometheus;
 use minicloud_store::Store;
 
+use super::prometheus::Engine;
 use super::{Parts, any, listen};
 use crate::identities::{self, Identities};
 use crate::settings::Settings;
@@ -71,7 +71,15 @@ pub async fn start(
         .await
         .context("cannot make the cluster's own objects")?;
     controllers(settings, &pki, &identities, parts)?;
-    listener(settings, &pki, &identities, serving.clone(), parts)?;
+    let prometheus = super::prometheus::start(settings, &pki, &identities, parts)?;
+    listener(
+        settings,
+        &pki,
+        &identities,
+        serving.clone(),
+        &prometheus,
+        parts,
+    )?;
     let renewal = Renewal {
         settings: settings.clone(),
         pki: pki.clone(),
@@ -211,6 +219,7 @@ fn listener(
     pki: &Pki,
     identities: &Identities,
     serving: Arc<ServingCert>,
+    prometheus: &Engine,
     parts: &mut Parts,
 ) -> anyhow::Result<()> {
     let client = identities.client(&CertSpec::listener())?;
@@ -225,19 +234,19 @@ fn listener(
         tls: identities.tls(&CertSpec::listener())?,
         port: settings.metrics_port,
     });
-    let prometheus = Prometheus::away("this server has none yet");
     let on_port_3000 = vec![
-        minicloud_listener::status::part(client.clone(), super::VERSION),
+        minicloud_listener::status::part(client.clone(), super::VERSION, prometheus.checks.clone()),
         minicloud_characterization::part::part(client.clone()),
         // The only one that lists Secrets, so it is not the listener that does.
         minicloud_state::part::part(identities.client(&CertSpec::state_metrics())?),
         minicloud_console::part(identities.nobody()?, &settings.console_embed_origins),
         minicloud_answers::part(minicloud_answers::Sources {
             client: client.clone(),
-            prometheus: prometheus.clone(),
+            prometheus: prometheus.client.clone(),
             live,
         }),
-        minicloud_elasticity::part(client.clone(), prometheus),
+        minicloud_elasticity::part(client.clone(), prometheus.client.clone()),
+        minicloud_prometheus::proxy::part(prometheus.client.clone()),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)

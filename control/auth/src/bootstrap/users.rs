@@ -29,6 +29,15 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 "get",
             )],
         ),
+        // For Grafana, for the Prometheus of a federation, for people: all that is measured at this site.
+        cluster_role(
+            "minicloud:monitoring-view",
+            &[],
+            vec![paths(
+                "/prometheus/api/v1/* /prometheus/federate",
+                "get post",
+            )],
+        ),
         cluster_role(
             "system:basic-user",
             &[],

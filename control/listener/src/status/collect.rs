@@ -154,6 +154,7 @@ fn parse_readyz(text: &str) -> Vec<Component> {
         Some(Component {
             name: name.to_owned(),
             healthy,
+            message: String::new(),
         })
     });
     lines.collect()

@@ -214,7 +214,7 @@ impl Cluster {
         let own = client(&api_url, &pki, &CertSpec::listener()).await;
         let starts = Arc::new(AtomicU32::new(0));
         let parts = vec![
-            minicloud_listener::status::part(own.clone(), "0.0.0-test"),
+            minicloud_listener::status::part(own.clone(), "0.0.0-test", Vec::new()),
             test_part(starts.clone()),
             crate::extensions::part(),
         ];

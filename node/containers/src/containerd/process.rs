@@ -7,13 +7,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use minicloud_cri::ErrorKind;
+use minicloud_process::Pidfd;
 use rustix::process::{Pid, Signal};
 use tokio::net::UnixStream;
 
 use super::hang::Pulse;
 use super::{ContainerdError, write_error};
 use crate::config::Containerd;
-use crate::pidfd::Pidfd;
 use crate::proc;
 
 /// Its log is cut when it is larger; one older piece is kept.

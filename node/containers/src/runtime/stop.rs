@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use minicloud_agent::runtime::RuntimeError;
 use minicloud_cri::{Client, v1};
+use minicloud_process::Pidfd;
 use rustix::process::{Pid, Signal};
 
 use super::errors::{absent_is_done, runtime_error};
 use super::signal;
-use crate::pidfd::Pidfd;
 use crate::translate::STOP_SIGNAL;
 
 pub(super) async fn stop(client: &Client, id: &str, grace: Duration) -> Result<(), RuntimeError> {

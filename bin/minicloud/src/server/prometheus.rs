@@ -1,0 +1,132 @@
+//! Prometheus: ours, somebody's, or none, as the settings say. The rest of the server has a client of it in every case.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use minicloud_auth::pki::{CertSpec, Pki};
+use minicloud_daemon::Loopback;
+use minicloud_listener::status::Check;
+use minicloud_prometheus::config::Extra;
+use minicloud_prometheus::engine::{Choice, at_url};
+use minicloud_prometheus::managed::{self, Changing, Managed};
+use minicloud_prometheus_client::Prometheus;
+use tokio::sync::watch;
+
+use super::Parts;
+use crate::identities::Identities;
+use crate::settings::Settings;
+
+/// How often the certificate that scrapes is looked at for renewal.
+const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// Prometheus, as the other parts need it.
+pub struct Engine {
+    /// A client; where there is no Prometheus it says so.
+    pub client: Prometheus,
+    /// What `minicloud status` shows of it.
+    pub checks: Vec<Check>,
+}
+
+/// Starts it, or what stands for it.
+///
+/// # Errors
+/// When a key or an identity cannot be had, or the settings cannot be used.
+pub(super) fn start(
+    settings: &Settings,
+    pki: &Arc<Pki>,
+    identities: &Identities,
+    parts: &mut Parts,
+) -> anyhow::Result<Engine> {
+    let client = match &settings.prometheus {
+        Choice::Managed => return start_managed(settings, pki, identities, parts),
+        Choice::Off => Prometheus::away("switched off by the setting prometheus"),
+        Choice::Url {
+            url,
+            token_file,
+            ca_file,
+        } => at_url(url, token_file.clone(), ca_file.as_deref())?,
+    };
+    // One that ran by earlier settings.
+    let dir = managed::dir(&settings.run_dir);
+    parts.spawn("prometheus", |mut shutdown| async move {
+        minicloud_daemon::stop(&dir).await;
+        shutdown.wait().await;
+        Ok(())
+    });
+    Ok(Engine {
+        client,
+        checks: Vec::new(),
+    })
+}
+
+fn start_managed(
+    settings: &Settings,
+    pki: &Arc<Pki>,
+    identities: &Identities,
+    parts: &mut Parts,
+) -> anyhow::Result<Engine> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let config = managed::Config {
+        program: PathBuf::from(managed::PROGRAM),
+        run_dir: settings.run_dir.clone(),
+        data_dir: settings.data_dir.clone(),
+        port: settings.prometheus_port,
+        scrape_interval: settings.prometheus_scrape_interval.clone(),
+        retention_time: settings.prometheus_retention_time.clone(),
+        retention_size_bytes: settings.prometheus_retention_size_bytes,
+        api_server: loopback(settings.api_port),
+        listener: loopback(settings.listener_port),
+        metrics_port: settings.metrics_port,
+        node_name: settings.node_name.clone(),
+    };
+    let prometheus = Managed::new(config, Arc::new(Loopback::new()?))?;
+    let engine = Engine {
+        client: prometheus.client(),
+        checks: vec![Check {
+            name: "prometheus",
+            trouble: Arc::new(prometheus.trouble()),
+        }],
+    };
+    let (changed, changing) = watch::channel(changing(pki)?);
+    let client = identities.client(&CertSpec::prometheus())?;
+    let pki = pki.clone();
+    parts.spawn("prometheus", |shutdown| async move {
+        let (_extra, extra) = watch::channel(Extra::default());
+        tokio::select! {
+            () = prometheus.run(client, changing, extra, shutdown) => {}
+            () = renew(&pki, &changed) => {}
+        }
+        Ok(())
+    });
+    Ok(engine)
+}
+
+/// What is issued for it: the certificate on disk is renewed like the others.
+fn changing(pki: &Pki) -> anyhow::Result<Changing> {
+    let scraper = pki.ensure("prometheus", &CertSpec::prometheus(), Timestamp::now())?;
+    Ok(Changing {
+        ca_pem: pki.ca_pem(),
+        scraper_pem: scraper.to_pem(),
+    })
+}
+
+async fn renew(pki: &Pki, changed: &watch::Sender<Changing>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        match changing(pki) {
+            Ok(new) => drop(changed.send_replace(new)),
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "the certificate of Prometheus could not be renewed; tried again in an hour"
+            ),
+        }
+    }
+}
+
+/// Ends the Prometheus that a server with these settings left running.
+pub async fn stop(settings: &Settings) {
+    minicloud_daemon::stop(&managed::dir(&settings.run_dir)).await;
+}
