@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::settings::Settings;
 
 mod addresses;
+mod certificates;
 mod control;
 mod ensure;
 pub mod files;

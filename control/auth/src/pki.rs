@@ -19,8 +19,9 @@ mod subject;
 mod tests;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use rcgen::KeyPair;
@@ -79,6 +80,8 @@ pub struct Pki {
     dir: PathBuf,
     key: KeyPair,
     ca_pem: RwLock<String>,
+    /// When the certificates that this process works with end, by name.
+    ends: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl Pki {
@@ -98,10 +101,12 @@ impl Pki {
                 pem
             }
         };
+        let ends = Mutex::new([("ca".to_owned(), issue::end_of(&ca_pem)?)].into());
         Ok(Self {
             dir,
             key,
             ca_pem: RwLock::new(ca_pem),
+            ends,
         })
     }
 
@@ -152,6 +157,26 @@ impl Pki {
     /// The identity `name` (`NAME.pem`): the one on disk while it fits `spec`, belongs to this CA and is younger than two
     /// thirds of its life, else a new one. Call it at every start and again, say, every hour: it is cheap.
     pub fn ensure(
+        &self,
+        name: &str,
+        spec: &CertSpec,
+        now: Timestamp,
+    ) -> Result<Identity, PkiError> {
+        let identity = self.ensure_on_disk(name, spec, now)?;
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), identity.not_after);
+        Ok(identity)
+    }
+
+    /// When the CA's certificate (`ca`) and those that [`Pki::ensure`] gave last end, by name.
+    pub fn ends(&self) -> BTreeMap<String, Timestamp> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.clone()
+    }
+
+    fn ensure_on_disk(
         &self,
         name: &str,
         spec: &CertSpec,

@@ -10,6 +10,7 @@ mod filefd;
 mod filesystem;
 mod hwmon;
 mod loadavg;
+mod mdadm;
 mod meminfo;
 mod netclass;
 mod netdev;
@@ -22,6 +23,7 @@ mod softnet;
 mod stat;
 mod thermal_zone;
 mod time;
+mod timex;
 mod uname;
 mod vmstat;
 
@@ -44,6 +46,7 @@ pub(crate) fn all(settings: &Settings) -> Vec<(&'static str, Box<dyn Collector +
         ),
         ("hwmon", Box::new(hwmon::Hwmon)),
         ("loadavg", Box::new(loadavg::LoadAvg)),
+        ("mdadm", Box::new(mdadm::Mdadm)),
         ("meminfo", Box::new(meminfo::MemInfo)),
         ("netclass", Box::new(netclass::NetClass)),
         ("netdev", Box::new(netdev::NetDev)),
@@ -59,6 +62,7 @@ pub(crate) fn all(settings: &Settings) -> Vec<(&'static str, Box<dyn Collector +
         ("stat", Box::new(stat::Stat)),
         ("thermal_zone", Box::new(thermal_zone::ThermalZone)),
         ("time", Box::new(time::Time)),
+        ("timex", Box::new(timex::Timex)),
         ("uname", Box::new(uname::Uname)),
         ("vmstat", Box::new(vmstat::VmStat)),
     ]
@@ -98,6 +102,7 @@ mod tests {
             let _ = hwmon::split(&text);
             let _ = hwmon::clean(&text);
             let _ = loadavg::parse(&text);
+            let _ = mdadm::parse(&text);
             let _ = meminfo::parse(&text);
             let _ = netdev::parse(&text);
             let _ = netstat::parse(&text);

@@ -216,7 +216,7 @@ fn controllers(
 
 fn listener(
     settings: &Settings,
-    pki: &Pki,
+    pki: &Arc<Pki>,
     identities: &Identities,
     serving: Arc<ServingCert>,
     prometheus: &Engine,
@@ -247,6 +247,7 @@ fn listener(
         }),
         minicloud_elasticity::part(client.clone(), prometheus.client.clone()),
         minicloud_prometheus::proxy::part(prometheus.client.clone()),
+        super::certificates::part(pki.clone()),
     ];
     parts.spawn("listener", |shutdown| async move {
         minicloud_listener::run(config, client, on_port_3000, shutdown)

@@ -195,18 +195,21 @@ fn leaf_params(
     Ok((params, not_after))
 }
 
+/// When the CA's certificate ends.
+pub(crate) fn end_of(ca_pem: &str) -> Result<Timestamp, PkiError> {
+    let end = with_certificate(ca_pem, |c| c.validity().not_after.timestamp());
+    end.map(stamp).map_err(|what| PkiError::Certificate {
+        subject: "the CA".to_owned(),
+        what,
+    })
+}
+
 fn issuer<'a>(
     ca_pem: &str,
     key: &'a KeyPair,
     spec: &CertSpec,
 ) -> Result<(Issuer<'static, &'a KeyPair>, i64), PkiError> {
-    let not_after =
-        with_certificate(ca_pem, |c| c.validity().not_after.timestamp()).map_err(|what| {
-            PkiError::Certificate {
-                subject: "the CA".to_owned(),
-                what,
-            }
-        })?;
+    let not_after = end_of(ca_pem)?.as_second();
     let issuer = Issuer::from_ca_cert_pem(ca_pem, key).map_err(failed(&spec.common_name))?;
     Ok((issuer, not_after))
 }

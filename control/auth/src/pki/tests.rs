@@ -50,6 +50,9 @@ fn keys_are_private_and_starts_change_nothing() {
         (same.cert_pem, same.not_after),
         (admin.cert_pem.clone(), admin.not_after)
     );
+    let ends = again.ends();
+    assert_eq!(ends["admin"], admin.not_after);
+    assert!(ends["ca"] > admin.not_after);
     let left_over = std::fs::read_dir(pki.dir()).unwrap().count();
     assert_eq!(left_over, 3, "temporary files are gone");
     let shown = format!("{admin:?} {pki:?}");

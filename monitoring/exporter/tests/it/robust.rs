@@ -86,7 +86,7 @@ fn a_machine_without_anything_is_measured() {
     let empty = tempfile::tempdir().unwrap();
     for root in [empty.path(), Path::new("/nonexistent")] {
         let success = scrape(root).success();
-        assert_eq!(success.len(), 24);
+        assert_eq!(success.len(), 26);
         assert!(!success["meminfo"]);
     }
 }

@@ -1,0 +1,6 @@
+//! The rules as a whole: against promtool, against what is exported, and against the documentation.
+
+mod documentation;
+mod metrics;
+mod promtool;
+mod rules;
