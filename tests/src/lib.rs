@@ -10,10 +10,12 @@ pub mod images;
 pub mod netns;
 pub mod processes;
 pub mod programs;
+pub mod reader;
 pub mod walk;
 
 pub use background::Background;
 pub use cluster::Cluster;
+pub use reader::Reader;
 pub use walk::walk;
 
 use std::time::{Duration, Instant};

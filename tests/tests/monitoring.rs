@@ -1,12 +1,11 @@
 //! Monitoring and characterization: what the machine is, told by kubectl and on port 3000.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
 use minicloud_tests::programs::{python, run};
 use minicloud_tests::walk::timed;
-use minicloud_tests::{Cluster, eventually};
+use minicloud_tests::{Cluster, Reader, eventually};
 use serde_json::Value;
 
 #[test]
@@ -71,48 +70,6 @@ fn devices(c: &Cluster) {
         c.k("explain device.status.memoryBytes")
             .contains("Memory that the kernel has to give.")
     );
-}
-
-/// Somebody who asks our own ports with a token.
-struct Reader<'a> {
-    cluster: &'a Cluster,
-    ca: PathBuf,
-    token: String,
-}
-
-impl<'a> Reader<'a> {
-    fn new(c: &'a Cluster) -> Self {
-        c.try_k("create serviceaccount reader").unwrap_or_default();
-        let ca = c.scratch().join("ca.crt");
-        let text = c.k("get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'");
-        std::fs::write(&ca, text).unwrap_or_else(|e| panic!("{e}"));
-        Self {
-            cluster: c,
-            ca,
-            token: c.k("create token reader").trim().to_owned(),
-        }
-    }
-
-    /// Code and body.
-    fn fetch(&self, url: &str) -> (String, String) {
-        let mut curl = self.cluster.command("curl");
-        curl.args([
-            "--silent",
-            "--max-time",
-            "5",
-            "--write-out",
-            "\n%{http_code}",
-        ])
-        .arg("--cacert")
-        .arg(&self.ca)
-        .arg(url);
-        if !self.token.is_empty() {
-            curl.args(["--header", &format!("Authorization: Bearer {}", self.token)]);
-        }
-        let said = run(&mut curl).unwrap_or_else(|e| panic!("{url}: {e:#}"));
-        let (body, code) = said.trim_end().rsplit_once('\n').unwrap_or_default();
-        (code.to_owned(), body.to_owned())
-    }
 }
 
 /// The node's metrics, for whoever may read metrics.

@@ -68,6 +68,15 @@ pub(crate) fn all(settings: &Settings) -> Vec<(&'static str, Box<dyn Collector +
     ]
 }
 
+pub(crate) fn interfaces(text: &str) -> Option<Vec<(String, [f64; 16])>> {
+    netdev::parse(text).ok()
+}
+
+pub(crate) fn stalls(text: &str) -> Option<(f64, Option<f64>)> {
+    let stalls = pressure::parse(text).ok()?;
+    Some((stalls.some?, stalls.full))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

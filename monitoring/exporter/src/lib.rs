@@ -14,8 +14,8 @@ mod collector;
 mod collectors;
 mod error;
 mod part;
-mod samples;
-mod tree;
+pub mod samples;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -27,6 +27,17 @@ use crate::tree::{Folder, Text};
 pub use crate::error::CollectError;
 pub use crate::part::part;
 pub use crate::samples::Reading;
+
+/// What the kernel counts of each interface but `lo`, from the text of a `net/dev`: sixteen columns, received first. `None` for
+/// another text.
+pub fn interfaces(net_dev: &str) -> Option<Vec<(String, [f64; 16])>> {
+    collectors::interfaces(net_dev)
+}
+
+/// Seconds in which some and in which all waited, from the text of a pressure file. `None` for another text.
+pub fn stalls(pressure: &str) -> Option<(f64, Option<f64>)> {
+    collectors::stalls(pressure)
+}
 
 /// What can be chosen. The exclusions of mounts, disks and interfaces are node_exporter's (Debian's) defaults.
 #[derive(Debug, Clone)]

@@ -9,22 +9,34 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 /// Prometheus' types, as far as node_exporter uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Only goes up.
     Counter,
+    /// Goes up and down.
     Gauge,
+    /// Not known.
     Untyped,
 }
 
 /// A metric whose name is known when the program is built.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Metric {
+pub struct Metric {
+    /// Its name.
     pub name: &'static str,
+    /// What it is, one line.
     pub help: &'static str,
+    /// Its type.
     pub kind: Kind,
 }
 
 impl Metric {
-    pub(crate) const fn counter(name: &'static str, help: &'static str) -> Self {
+    /// HELP and TYPE, as they stand above the samples.
+    pub fn head(&self) -> String {
+        head(self.name, self.kind, self.help)
+    }
+
+    /// One of this kind.
+    pub const fn counter(name: &'static str, help: &'static str) -> Self {
         Self {
             name,
             help,
@@ -32,7 +44,8 @@ impl Metric {
         }
     }
 
-    pub(crate) const fn gauge(name: &'static str, help: &'static str) -> Self {
+    /// One of this kind.
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
         Self {
             name,
             help,
@@ -194,7 +207,8 @@ impl Family {
     }
 }
 
-fn push_escaped(out: &mut String, text: &str) {
+/// A label's value as the text format wants it between quotation marks.
+pub fn push_escaped(out: &mut String, text: &str) {
     if !text.contains(['\\', '"', '\n']) {
         out.push_str(text);
         return;
@@ -210,7 +224,7 @@ fn push_escaped(out: &mut String, text: &str) {
 }
 
 /// Shortest text that reads back as the same number.
-fn push_number(out: &mut String, value: f64) {
+pub fn push_number(out: &mut String, value: f64) {
     let size = value.abs();
     // Writing to a String does not fail.
     let _ = if value.is_nan() {

@@ -2,11 +2,12 @@
 //!
 //! Folders are held open and files opened relative to them: the kernel walks short paths, and no path is built per file.
 
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, RawDir, SeekFrom, openat};
 use rustix::io::Errno;
 
 use crate::error::{CollectError, Malformed};
@@ -20,7 +21,7 @@ const NAMES_LIMIT: usize = 4096;
 
 /// A buffer for the file that is being read.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
+pub struct Text {
     bytes: Vec<u8>,
     replaced: String,
 }
@@ -40,7 +41,7 @@ impl Text {
 
 /// An open folder.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     fd: OwnedFd,
     /// Relative to the root, for errors.
     path: String,
@@ -48,7 +49,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// The root itself.
-    pub(crate) fn root(path: &Path) -> Result<Self, Errno> {
+    pub fn root(path: &Path) -> Result<Self, Errno> {
         let fd = openat(CWD, path, FOLDER, Mode::empty())?;
         Ok(Self {
             fd,
@@ -57,7 +58,7 @@ impl Folder {
     }
 
     /// A folder below this one.
-    pub(crate) fn open(&self, path: &str) -> Result<Self, CollectError> {
+    pub fn open(&self, path: &str) -> Result<Self, CollectError> {
         let fd = openat(&self.fd, path, FOLDER, Mode::empty())
             .map_err(|e| CollectError::read(self.path_of(path), e))?;
         Ok(Self {
@@ -67,7 +68,7 @@ impl Folder {
     }
 
     /// The names in it that are no `.` and `..`, sorted so that `cpu2` comes before `cpu10`.
-    pub(crate) fn names(&self) -> Result<Vec<String>, CollectError> {
+    pub fn names(&self) -> Result<Vec<String>, CollectError> {
         let error = |e| CollectError::read(self.path.as_str(), e);
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.fd).map_err(error)? {
@@ -85,13 +86,50 @@ impl Folder {
         Ok(names)
     }
 
+    /// The folders in it, in no order.
+    ///
+    /// # Errors
+    /// When it cannot be listed, as when it is gone.
+    pub fn folders(&self) -> Result<Vec<String>, CollectError> {
+        let error = |e| CollectError::read(self.path.as_str(), e);
+        // From the start, also at a second call.
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0)).map_err(error)?;
+        let mut names = Vec::new();
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut entries = RawDir::new(&self.fd, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(error)?;
+            if entry.file_type() == FileType::Directory
+                && let Ok(name) = entry.file_name().to_str()
+                && name != "."
+                && name != ".."
+                && names.len() < NAMES_LIMIT
+            {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The number of what a path below this folder leads to, links followed; `None` when it leads nowhere.
+    pub fn inode(&self, path: &str) -> Option<(u64, u64)> {
+        let stat = rustix::fs::statat(&self.fd, path, rustix::fs::AtFlags::empty()).ok()?;
+        Some((stat.st_dev, stat.st_ino))
+    }
+
+    /// How many links a folder below this one has: two, and one for each folder in it.
+    pub fn links(&self, path: &str) -> Option<u64> {
+        let stat = rustix::fs::statat(&self.fd, path, rustix::fs::AtFlags::empty()).ok()?;
+        Some(stat.st_nlink)
+    }
+
     /// Its path below the root.
-    pub(crate) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         &self.path
     }
 
     /// The whole of a file.
-    pub(crate) fn read<'t>(&self, name: &str, text: &'t mut Text) -> Result<&'t str, CollectError> {
+    pub fn read<'t>(&self, name: &str, text: &'t mut Text) -> Result<&'t str, CollectError> {
         match self.fill(name, text, FILE_LIMIT_BYTES, false) {
             Ok(()) => Ok(text.as_str()),
             Err(Unread::Refused(errno)) => Err(CollectError::read(self.path_of(name), errno)),
@@ -111,7 +149,7 @@ impl Folder {
 
     /// An attribute without its line end; `None` when it is not there or the kernel has no value for it now, as happens with
     /// interfaces that are down and sensors that sleep.
-    pub(crate) fn attribute<'t>(
+    pub fn attribute<'t>(
         &self,
         name: &str,
         text: &'t mut Text,
@@ -124,7 +162,7 @@ impl Folder {
     }
 
     /// An attribute that is a whole number, decimal or `0x`.
-    pub(crate) fn number(&self, name: &str, text: &mut Text) -> Result<Option<f64>, CollectError> {
+    pub fn number(&self, name: &str, text: &mut Text) -> Result<Option<f64>, CollectError> {
         let Some(found) = self.attribute(name, text)? else {
             return Ok(None);
         };
@@ -239,14 +277,7 @@ mod tests {
     #[test]
     fn a_pipe_does_not_hang() {
         let (dir, folder) = folder();
-        rustix::fs::mknodat(
-            CWD,
-            dir.path().join("p"),
-            rustix::fs::FileType::Fifo,
-            Mode::RUSR,
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(CWD, dir.path().join("p"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert_eq!(folder.read("p", &mut Text::default()).unwrap(), "");
     }
 
@@ -269,6 +300,20 @@ mod tests {
         check("", None);
         check("1.5", None);
         check("0x", None);
+    }
+
+    #[test]
+    fn folders_are_told_apart_from_files() {
+        let (dir, folder) = folder();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        for number in 0..200 {
+            std::fs::create_dir(dir.path().join(format!("folder-{number}"))).unwrap();
+        }
+        for _ in 0..2 {
+            let folders = folder.folders().unwrap();
+            assert_eq!(folders.len(), 200);
+            assert!(folders.iter().all(|name| name.starts_with("folder-")));
+        }
     }
 
     #[test]

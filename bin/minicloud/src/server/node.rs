@@ -148,6 +148,12 @@ fn metrics(
     let serving = ServingCert::new(identity)?;
     let tls = server_config(serving, ca_pem, false, &["h2", "http/1.1"])?;
     let address = listen(settings, settings.metrics_port);
+    let engine = engine(settings);
+    let containers = minicloud_container_metrics::Settings::new(
+        settings.cgroup_parent(),
+        engine.root(),
+        minicloud_container_metrics::lister(&engine.socket()),
+    );
     parts.spawn("node metrics", |mut shutdown| async move {
         loop {
             let config = minicloud_listener::Config {
@@ -158,6 +164,7 @@ fn metrics(
             };
             let node_parts = vec![
                 minicloud_exporter::part(Path::new("/")),
+                minicloud_container_metrics::part(containers.clone()),
                 minicloud_live::node::part(Path::new("/")),
             ];
             match minicloud_listener::bind(config, client.clone(), node_parts).await {

@@ -94,7 +94,10 @@ fn start_managed(
     let client = identities.client(&CertSpec::prometheus())?;
     let pki = pki.clone();
     parts.spawn("prometheus", |shutdown| async move {
-        let (_extra, extra) = watch::channel(Extra::default());
+        let (_extra, extra) = watch::channel(Extra {
+            rules: alert_rules(),
+            ..Extra::default()
+        });
         tokio::select! {
             () = prometheus.run(client, changing, extra, shutdown) => {}
             () = renew(&pki, &changed) => {}
@@ -102,6 +105,12 @@ fn start_managed(
         Ok(())
     });
     Ok(engine)
+}
+
+/// The product's own alert rules.
+fn alert_rules() -> Vec<(String, String)> {
+    let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    minicloud_alerts::FILES.iter().map(own).collect()
 }
 
 /// What is issued for it: the certificate on disk is renewed like the others.

@@ -50,8 +50,8 @@ impl Collector for Pressure {
 /// Seconds in which some, or all, who were not idle waited.
 #[derive(Debug, Default)]
 pub(super) struct Stalls {
-    some: Option<f64>,
-    full: Option<f64>,
+    pub(super) some: Option<f64>,
+    pub(super) full: Option<f64>,
 }
 
 pub(super) fn parse(text: &str) -> Result<Stalls, Malformed> {
