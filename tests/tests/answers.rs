@@ -23,6 +23,7 @@ fn programs_get_answers() {
     walk("who may", &who_may);
     walk("questions", &questions);
     walk("objects", &objects);
+    walk("impact", &impact);
 }
 
 /// The administrator, who asks port 3000.
@@ -86,6 +87,9 @@ fn who_may(c: &Cluster, _: &Asker) -> anyhow::Result<()> {
         "/v1/nodes/edge-1",
         "/v1/nodes/edge%2d1",
         "/v1/namespaces",
+        "/v1/impact",
+        "/v1/impact?node=edge-1",
+        "/v1/impact?pod=default/web-0",
         "/monitoring?metric=physical_metrics",
         "/monitoring?namespace=all",
         "/monitoring?metric=virtual_metrics&namespace=default",
@@ -119,6 +123,9 @@ fn questions(_: &Cluster, asker: &Asker) -> anyhow::Result<()> {
         ("/v1/pods?limit=0", 400, "from 1 to 1000"),
         ("/v1/pods?continue=nonsense", 400, "without continue"),
         ("/v1/nodes/no-such", 404, "edge-1"),
+        ("/v1/impact?node=no-such", 404, "edge-1"),
+        ("/v1/impact?pod=web-0", 400, "pod=NAMESPACE/NAME"),
+        ("/v1/impact?pod=default/no-such", 404, "get pods"),
     ] {
         let (status, problem) = asker.ask(path)?;
         ensure!(status == code, "{path}: {status} {problem}");
@@ -191,6 +198,34 @@ fn objects(c: &Cluster, asker: &Asker) -> anyhow::Result<()> {
             document["paths"][path].is_object(),
             "{path} is not described"
         );
+    }
+    Ok(())
+}
+
+/// A node that went silent touches what is on it, and nothing else.
+fn impact(c: &Cluster, asker: &Asker) -> anyhow::Result<()> {
+    c.apply("apiVersion: v1\nkind: Node\nmetadata: {name: edge-2}\n");
+    c.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: stranded, namespace: shop}\nspec:\n  nodeName: edge-2\n  containers:\n  - \
+         name: a\n    image: localhost/none:1\n    imagePullPolicy: Never\n",
+    );
+    let silent = |answer: &Value| {
+        let problems = answer["problems"].as_array().cloned().unwrap_or_default();
+        let found = problems
+            .into_iter()
+            .find(|p| p["kind"] == "silent_node" && p["node"] == "edge-2");
+        found.with_context(|| format!("no silent node: {answer}"))
+    };
+    let problem = silent(&asker.ok("/v1/impact")?)?;
+    ensure!(problem["severity"] == "critical", "{problem}");
+    ensure!(problem["affected"][0]["name"] == "stranded", "{problem}");
+    ensure!(problem["affected"][1].is_null(), "{problem}");
+    ensure!(problem["evidence"][0]["metric"].is_string(), "{problem}");
+    silent(&asker.ok("/v1/impact?node=edge-2")?)?;
+    silent(&asker.ok("/v1/impact?pod=shop/stranded")?)?;
+    for path in ["/v1/impact?node=edge-1", "/v1/impact?pod=shop/web-0"] {
+        let answer = asker.ok(path)?;
+        ensure!(silent(&answer).is_err(), "{path}: {answer}");
     }
     Ok(())
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use minicloud_api::problem::Problem;
 use serde_json::Value;
 
+use crate::impact::places::{self, Volumes};
 use crate::objects::{NodeFacts, PodFacts};
 
 /// So many names are told.
@@ -36,7 +37,7 @@ pub(crate) fn unanswered(what: &str, error: &kube::Error) -> Problem {
 }
 
 /// Whether a namespace can have this name. What cannot is never put into a path: the client would take `..` for a step up.
-fn can_be_namespace(name: &str) -> bool {
+pub(crate) fn can_be_namespace(name: &str) -> bool {
     minicloud_api::names::dns1123_label(name).is_empty()
 }
 
@@ -117,6 +118,32 @@ pub(crate) async fn pods(
     node: Option<&str>,
 ) -> Result<(Vec<PodFacts>, bool), Problem> {
     every(pod_api(client, namespace), on(node), "pods", PodFacts::new).await
+}
+
+/// What `of` makes of every pod, and whether there were too many.
+pub(crate) async fn pods_as<T>(
+    client: &Client,
+    of: impl Fn(&Pod) -> T,
+) -> Result<(Vec<T>, bool), Problem> {
+    every(pod_api(client, None), ListParams::default(), "pods", of).await
+}
+
+/// Where the persistent volumes of claims are.
+pub(crate) async fn volumes(client: &Client) -> Result<Volumes, Problem> {
+    let resource = ApiResource {
+        group: String::new(),
+        version: "v1".to_owned(),
+        api_version: "v1".to_owned(),
+        kind: "PersistentVolume".to_owned(),
+        plural: "persistentvolumes".to_owned(),
+    };
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let listed = api.list(&ListParams::default()).await;
+    let listed = listed.map_err(|error| unanswered("the persistent volumes", &error))?;
+    Ok(listed
+        .iter()
+        .filter_map(|volume| places::of_volume(&volume.data))
+        .collect())
 }
 
 fn pod_api(client: &Client, namespace: Option<&str>) -> Api<Pod> {

@@ -5,6 +5,7 @@
 
 mod figures;
 mod found;
+mod impact;
 mod kubernetes;
 mod nodes;
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(crate) fn fragment() -> Value {
             "/monitoring": { "get": monitoring() },
             "/v1/nodes": { "get": nodes() },
             "/v1/nodes/{name}": { "get": node() },
+            "/v1/impact": { "get": impact() },
             "/v1/pods": { "get": pods() },
             "/v1/namespaces": { "get": namespaces() },
         },
@@ -22,6 +23,8 @@ pub(crate) fn fragment() -> Value {
             "PodMeasurements": numbers(&POD_MEASUREMENTS),
             "MonitoredPod": monitored_pod(),
             "MonitoredNamespace": monitored_namespace(),
+            "ImpactEvidence": evidence(),
+            "ImpactProblem": impact_problem(),
         } },
     })
 }
@@ -311,6 +314,74 @@ fn pods() -> Value {
             "400": problem("A parameter is none"),
             "404": problem("There is no such namespace"),
             "410": problem("The page before is too old: begin again"),
+        },
+    })
+}
+
+fn evidence() -> Value {
+    let mut evidence = things(&["metric", "unit"], &["value", "threshold"]);
+    evidence["properties"]["query"] =
+        json!({ "type": "string", "description": "PromQL that shows it again" });
+    evidence
+}
+
+fn impact_problem() -> Value {
+    let evidence = list(&schema("ImpactEvidence"));
+    json!({
+        "type": "object",
+        "required": ["node", "kind", "severity", "resource", "summary", "detail", "hint", "evidence", "affected"],
+        "properties": {
+            "node": text(),
+            "kind": text(),
+            "severity": { "enum": ["critical", "warning"] },
+            "resource": { "enum": ["cpu", "memory", "disk", "file_system", "network", "machine", "limit"] },
+            "subject": { "type": "string", "description": "Which disk, file system, interface, sensor or pod" },
+            "summary": text(),
+            "detail": text(),
+            "hint": text(),
+            "since": time(),
+            "evidence": evidence,
+            "affected": list(&json!({
+                "type": "object",
+                "required": ["kind", "namespace", "name", "pods", "certainty", "why"],
+                "properties": {
+                    "kind": text(), "namespace": text(), "name": text(), "pods": list(&text()),
+                    "certainty": { "enum": ["certain", "likely"] }, "why": text(), "evidence": evidence,
+                },
+            })),
+        },
+    })
+}
+
+fn impact() -> Value {
+    let mut answer = answer(
+        "problems",
+        &list(&schema("ImpactProblem")),
+        &json!([{
+            "node": "edge-1", "kind": "full_file_system", "severity": "critical", "resource": "file_system", "subject": "/data",
+            "summary": "hardly any space is left",
+            "detail": "hardly any space is left (/data): 0.02 ratio, where at most 0.03 counts",
+            "hint": "remove what is not needed, or give the workload a larger volume",
+            "since": "2026-03-01T10:00:00Z",
+            "evidence": [{ "metric": "full_file_system", "value": 0.02, "threshold": 0.03, "unit": "ratio",
+                "query": "min by (node, mountpoint) (node_filesystem_avail_bytes / (node_filesystem_size_bytes > 0))" }],
+            "affected": [{ "kind": "StatefulSet", "namespace": "shop", "name": "db", "pods": ["db-0"], "certainty": "certain",
+                "why": "its volume data is on it" }],
+        }]),
+    );
+    answer["content"]["application/json"]["schema"]["properties"]["time"] = time();
+    json!({
+        "operationId": "getImpact",
+        "summary": "What is wrong with machines now, and which workloads feel it, the worst first",
+        "description": "Needs the permission to list pods in all namespaces; for one pod, to get it.",
+        "parameters": [
+            { "name": "node", "in": "query", "schema": text(), "description": "Only what is wrong with this node" },
+            { "name": "pod", "in": "query", "schema": text(), "description": "NAMESPACE/NAME: only what touches this pod" },
+        ],
+        "responses": {
+            "200": answer,
+            "400": problem("The question is unclear"),
+            "404": problem("There is no such node or pod"),
         },
     })
 }

@@ -1,5 +1,6 @@
 //! The part: routes, and what each needs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,8 +16,9 @@ use minicloud_live::follow::Live;
 use minicloud_prometheus_client::Prometheus;
 use serde::Deserialize;
 
+use crate::impact::{About, ImpactQuery};
 use crate::v1::{self, PodsQuery};
-use crate::{figures, kubernetes, openapi};
+use crate::{figures, impact, kubernetes, openapi};
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub struct Sources {
     pub prometheus: Prometheus,
     /// What is measured now.
     pub live: Live,
+    /// Where nodes keep layers, logs and volumes of pods.
+    pub node_data_dir: PathBuf,
 }
 
 /// The part.
@@ -38,6 +42,7 @@ pub fn part(sources: Sources) -> Part {
             .route("/monitoring", get(monitoring))
             .route("/v1/nodes", get(nodes))
             .route("/v1/nodes/{name}", get(v1::one_node))
+            .route("/v1/impact", get(impact::impact))
             .route("/v1/pods", get(v1::list_pods))
             .route("/v1/namespaces", get(v1::list_namespaces))
             .with_state(Arc::new(sources)),
@@ -75,6 +80,16 @@ fn permit(head: &Parts) -> Need {
         },
         "/v1/pods" => match asked(head) {
             Some(query @ PodsQuery { .. }) => pods(query.namespace().map(str::to_owned)),
+            None => Need::Credentials,
+        },
+        // All workloads of a node, or of all, may be named; of a pod only what touches it.
+        "/v1/impact" => match asked(head).and_then(ImpactQuery::about) {
+            Some(About::Everything | About::Node(_)) => pods(None),
+            Some(About::Pod(namespace, name)) => Need::Resource(Permission {
+                namespace: Some(namespace),
+                name: Some(name),
+                ..Permission::cluster("get", "", "pods")
+            }),
             None => Need::Credentials,
         },
         "/v1/namespaces" => Need::cluster("list", "", "namespaces"),
@@ -253,6 +268,17 @@ mod tests {
             ("/v1/pods?namespace=shop&limit=5", pods(Some("shop"))),
             ("/v1/pods?namespace=shop&limit=many", Need::Credentials),
             ("/v1/namespaces", Need::cluster("list", "", "namespaces")),
+            ("/v1/impact", pods(None)),
+            ("/v1/impact?node=edge-1", pods(None)),
+            (
+                "/v1/impact?pod=shop/web-0",
+                Need::Resource(Permission {
+                    namespace: Some("shop".into()),
+                    name: Some("web-0".into()),
+                    ..Permission::cluster("get", "", "pods")
+                }),
+            ),
+            ("/v1/impact?pod=web-0", Need::Credentials),
         ] {
             assert_eq!(need(uri), expected, "{uri}");
         }

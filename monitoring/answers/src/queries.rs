@@ -400,32 +400,35 @@ pub(crate) const NAMESPACE: &[Query] = &[
 
 /// The expression that answers all of `queries`. `namespace` narrows `$pods`; `window` is a PromQL duration.
 pub(crate) fn together(queries: &[Query], window: &str, namespace: Option<&str>) -> String {
+    join(queries.iter().map(|query| {
+        let promql = fill(query.promql, window, namespace);
+        (query.measure, promql)
+    }))
+}
+
+/// One expression of several, each by its measure.
+pub(crate) fn join<'a>(named: impl Iterator<Item = (&'a str, String)>) -> String {
     let mut out = String::new();
-    for query in queries {
+    for (measure, promql) in named {
         if !out.is_empty() {
             out.push_str(" or ");
         }
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "label_replace({}, \"measure\", \"{}\", \"\", \"\")",
-            one(query, window, namespace),
-            query.measure
+            "label_replace({promql}, \"measure\", \"{measure}\", \"\", \"\")"
         );
     }
     out
 }
 
-/// The expression of one query.
-pub(crate) fn one(query: &Query, window: &str, namespace: Option<&str>) -> String {
+/// An expression with its placeholders filled.
+pub(crate) fn fill(promql: &str, window: &str, namespace: Option<&str>) -> String {
     let pods = match namespace {
         Some(namespace) => format!("namespace={}", quoted(namespace)),
         None => "namespace!=\"\"".to_owned(),
     };
-    query
-        .promql
-        .replace("$window", window)
-        .replace("$pods", &pods)
+    promql.replace("$window", window).replace("$pods", &pods)
 }
 
 #[cfg(test)]
@@ -441,6 +444,6 @@ mod tests {
              {container!=\"\",namespace=\"a\\\"b\"}[5m])), \"measure\", \"cpu_used_cores\", \"\", \"\") \
              or label_replace(b{namespace=\"a\\\"b\"}, \"measure\", \"b\", \"\", \"\")"
         );
-        assert_eq!(one(&queries[1], "5m", None), "b{namespace!=\"\"}");
+        assert_eq!(fill("b{$pods}", "5m", None), "b{namespace!=\"\"}");
     }
 }

@@ -45,7 +45,8 @@ impl Engine {
         const MINUTES: u32 = 30;
         let dir = tempfile::tempdir().unwrap();
         let mut text = String::new();
-        let end = now();
+        // Whole, so that every sample is exactly a minute after the one before.
+        let end = now().floor();
         // OpenMetrics wants the samples of a metric together; as an unknown type each series is by itself.
         let mut lines: Vec<(String, f64, f64)> = Vec::new();
         for minute in 0..=MINUTES {
@@ -89,7 +90,7 @@ impl Engine {
             .stderr(Stdio::null())
             .spawn()
             .expect("Debian's package prometheus; `cargo xtask setup` installs it");
-        let engine = Self {
+        let mut engine = Self {
             server,
             port,
             _dir: dir,
@@ -97,8 +98,15 @@ impl Engine {
         let deadline = Instant::now() + Duration::from_secs(60);
         while let Err(error) = engine.client().query("vector(1)").await {
             assert!(Instant::now() < deadline, "{error}");
+            let ended = engine.server.try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "Prometheus ended: is port {port} taken? {ended:?}"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        // Whoever answered was this one, not another that took the port.
+        assert!(engine.server.try_wait().unwrap().is_none());
         engine
     }
 

@@ -244,6 +244,7 @@ fn listener(
             client: client.clone(),
             prometheus: prometheus.client.clone(),
             live,
+            node_data_dir: settings.data_dir.clone(),
         }),
         minicloud_elasticity::part(client.clone(), prometheus.client.clone()),
         minicloud_prometheus::proxy::part(prometheus.client.clone()),

@@ -146,6 +146,7 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 let mut rules = reviews().to_vec();
                 rules.push(rule("core", "nodes pods", "list watch"));
                 rules.push(rule("core", "namespaces", "get list"));
+                rules.push(rule("core", "persistentvolumes", "list"));
                 rules.push(rule("minicloud.io", "devices", READ));
                 // Which expression answers which metric.
                 let mut metrics = rule("core", "configmaps", "get");
