@@ -31,7 +31,10 @@ pub fn part(nobody: kube::Client, embedders: &[Origin]) -> Part {
             .route("/console", get(async || Redirect::permanent("/console/")))
             .route("/console/", files.clone())
             .route("/console/{*path}", files)
-            .route("/kubernetes/{*path}", any(proxy::answer).with_state(nobody)),
+            .route(
+                "/kubernetes/{*path}",
+                any(proxy::answer).with_state(proxy::Proxy::new(nobody)),
+            ),
         permit: Arc::new(|head| need(head.uri.path())),
         openapi: openapi(),
         metrics: Arc::new(String::new),

@@ -4,11 +4,17 @@
 //! impersonation. The Kubernetes API authenticates and authorizes as on its own port. Because only a header that a page's own
 //! script sets carries rights, another site's page cannot use them.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http_body_util::BodyExt;
 use minicloud_api::problem::{Foreign, Problem};
+use minicloud_api::share::{Share, Shares};
+use minicloud_api::user::UserInfo;
 
 /// What of a request goes on. Hop-by-hop headers are none of these.
 const UP: [HeaderName; 3] = [header::AUTHORIZATION, header::ACCEPT, header::CONTENT_TYPE];
@@ -30,17 +36,64 @@ const METHODS: [Method; 5] = [
 /// Kubernetes' own limit for a request's body.
 const MAX_BODY_BYTES: usize = 3 << 20;
 
+/// Requests passed on at a time, streams among them. Each is a connection to the Kubernetes API, which takes so many from one
+/// machine, and this one's own parts need some.
+const MOST: usize = 256;
+/// Of these, one user's. A tab has some ten open.
+const MOST_OF_A_USER: usize = 64;
+
+/// The way to the Kubernetes API.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    nobody: kube::Client,
+    all: Arc<Shares<()>>,
+    users: Arc<Shares<String>>,
+}
+
+impl Proxy {
+    pub(crate) fn new(nobody: kube::Client) -> Self {
+        Self {
+            nobody,
+            all: Shares::new(MOST),
+            users: Shares::new(MOST_OF_A_USER),
+        }
+    }
+
+    /// A place among the open requests, kept until the answer's end.
+    fn place(&self, user: &str) -> Result<(Share<()>, Share<String>), Box<Problem>> {
+        let problem = |detail: String, hint: &str| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).hint(hint)
+        };
+        let own = self.users.take(user.to_owned()).ok_or_else(|| {
+            problem(
+                format!("{MOST_OF_A_USER} requests of {user:?} are open already"),
+                "close some of the console's tabs, or use the Kubernetes API's own port (6443)",
+            )
+        })?;
+        let place = self.all.take(()).ok_or_else(|| {
+            let detail = format!("{MOST} requests to the Kubernetes API are open already");
+            problem(detail, "try again in a moment")
+        })?;
+        Ok((place, own))
+    }
+}
+
 /// Passes a request on, and streams the answer back.
-pub(crate) async fn answer(State(nobody): State<kube::Client>, request: Request) -> Response {
-    match forward(&nobody, request).await {
+pub(crate) async fn answer(
+    State(proxy): State<Proxy>,
+    Extension(user): Extension<UserInfo>,
+    request: Request,
+) -> Response {
+    match forward(&proxy, &user, request).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn forward(nobody: &kube::Client, request: Request) -> Result<Response, Problem> {
+async fn forward(proxy: &Proxy, user: &UserInfo, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let target = target(&head).map_err(|problem| *problem)?;
+    let place = proxy.place(&user.username).map_err(|problem| *problem)?;
     let body = axum::body::to_bytes(body, MAX_BODY_BYTES)
         .await
         .map_err(|_| {
@@ -54,8 +107,13 @@ async fn forward(nobody: &kube::Client, request: Request) -> Result<Response, Pr
     *up.method_mut() = head.method;
     *up.uri_mut() = target;
     *up.headers_mut() = picked(&head.headers, &UP);
-    let answer = nobody.send(up).await.map_err(away)?;
+    let answer = proxy.nobody.send(up).await.map_err(away)?;
     let (head, body) = answer.into_parts();
+    // The place is taken for as long as the body is read.
+    let body = body.map_frame(move |frame| {
+        let _held = &place;
+        frame
+    });
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = head.status;
     *response.headers_mut() = picked(&head.headers, &DOWN);
@@ -149,6 +207,21 @@ mod tests {
         let uri =
             target(&head(Method::GET, "/kubernetes//evil.example/api", &bearer)).expect("goes on");
         assert_eq!(uri.host(), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_all_places() {
+        let config = kube::Config::new("http://127.0.0.1:9".parse().expect("address"));
+        let proxy = Proxy::new(kube::Client::try_from(config).expect("client"));
+        let held: Vec<_> = (0..MOST_OF_A_USER)
+            .map(|_| proxy.place("ann").expect("a place"))
+            .collect();
+        let refused = proxy.place("ann").expect_err("no place");
+        assert_eq!(refused.status, 503);
+        assert!(refused.detail.contains("\"ann\""), "{refused}");
+        assert!(proxy.place("ben").is_ok());
+        drop(held);
+        assert!(proxy.place("ann").is_ok());
     }
 
     #[test]

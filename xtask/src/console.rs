@@ -212,6 +212,12 @@ mod tests {
     }
 
     #[test]
+    fn our_packages_may_be_used() {
+        let found = licences(crate::lint::LICENCES).expect("the lock file");
+        assert_eq!(found, [""; 0]);
+    }
+
+    #[test]
     fn licences_of_packages() {
         let lock = json!({ "packages": {
             "": { "license": "none" },

@@ -31,6 +31,10 @@ const BUILD_PACKAGES: &[(&str, &str)] = &[
 const TEST_PACKAGES: &[(&str, &str)] = &[
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/chromium", "chromium"),
+    (
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+        "fonts-dejavu-core",
+    ),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/prometheus", "prometheus"),
     (

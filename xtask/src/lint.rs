@@ -33,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Licences that may be linked in; `deny.toml` says the same to `cargo deny`.
-const LICENCES: &[&str] = &[
+pub const LICENCES: &[&str] = &[
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",

@@ -36,7 +36,7 @@ export default function Overview() {
       <Head title="Overview" status={scope ? <span class="muted">of namespace {scope}</span> : undefined} />
       <Figures nodes={nodes} pods={pods} deployments={deployments} rules={alerts.value} warnings={warnings} />
       <Attention nodes={nodes} pods={pods} rules={alerts.value ?? []} />
-      <Capacity nodes={nodes} pods={pods} whole={scope === ''} />
+      <Capacity nodes={nodes} pods={pods} scope={scope} />
       <Panel title="Recent warnings" aside={<a href={href(['workloads', 'events'])}>All events</a>}>
         <Gate of={warnings} what="events">
           {() =>
@@ -144,7 +144,7 @@ interface Row {
   pods: { all: number; asked: number };
 }
 
-function Capacity({ nodes, pods, whole }: { nodes: Snapshot<Node>; pods: Snapshot<Pod>; whole: boolean }) {
+function Capacity({ nodes, pods, scope }: { nodes: Snapshot<Node>; pods: Snapshot<Pod>; scope: string }) {
   const live = useLive();
   const requested = requestedByNode(pods.items);
   const rows = nodes.items.map((node): Row => {
@@ -170,7 +170,7 @@ function Capacity({ nodes, pods, whole }: { nodes: Snapshot<Node>; pods: Snapsho
     <Meter value={Number.isNaN(used) ? of.asked : used} max={of.all} mark={of.asked} label={what} text={Number.isNaN(used) ? `– / ${percent(of.asked / of.all)}` : `${percent(used / of.all)} / ${percent(of.asked / of.all)}`} />
   );
   return (
-    <Panel title="Capacity" aside={aside}>
+    <Panel title={scope ? `Capacity, and what ${scope} requests of it` : 'Capacity'} aside={aside}>
       <Gate of={nodes} what="nodes">
         {() => (
           <>
@@ -179,7 +179,7 @@ function Capacity({ nodes, pods, whole }: { nodes: Snapshot<Node>; pods: Snapsho
               <Total title="Memory" used={bytes(usedMemory)} asked={bytes(asked.memory)} all={bytes(site.memory)} ratio={usedMemory / site.memory} mark={asked.memory / site.memory} />
               <Total title="Pods" used={String(asked.pods)} asked="" all={String(site.pods)} ratio={asked.pods / site.pods} />
             </div>
-            {pods.state === 'refused' && pods.error && whole && <Failure error={pods.error} what="pods of all namespaces" />}
+            {pods.state === 'refused' && pods.error && !scope && <Failure error={pods.error} what="pods of all namespaces" />}
             <Table
               label="Capacity by node"
               rows={rows}
