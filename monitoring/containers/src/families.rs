@@ -8,12 +8,15 @@ use crate::cgroup::{Disk, Reading};
 use crate::exporter::{Entry, Snapshot};
 use crate::members::Role;
 
+/// A value of a cgroup, where there is one.
+type Value = fn(&Reading) -> Option<f64>;
+
 /// Where the samples of a family come from.
 enum What {
     /// One value of the cgroup.
-    One(fn(&Reading) -> Option<f64>),
+    One(Value),
     /// Several, each with further labels as they are written.
-    Several(&'static [(&'static str, fn(&Reading) -> Option<f64>)]),
+    Several(&'static [(&'static str, Value)]),
     /// One of each disk.
     Disk(fn(&Disk) -> f64),
     /// A column of each interface.
