@@ -51,6 +51,7 @@ async fn every_kind_is_told_page_by_page_and_no_secret() {
         service_range: "10.43.0.0/16".parse().unwrap(),
         node_ports: 30000..=32767,
         cluster_domain: "cluster.local".to_owned(),
+        extensions: Vec::new(),
         limits: minicloud_apiserver::Limits::default(),
     };
     let store = Store::open(dir.path().join("store"), Options::default()).unwrap();
