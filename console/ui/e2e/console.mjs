@@ -280,34 +280,6 @@ const tests = {
     return { faults: all, close: async () => undefined };
   },
 
-  async 'hundreds of pods are a list like any other'() {
-    kubectl('create', 'namespace', 'crowd');
-    await until('its service account', () => kubectl('-n', 'crowd', 'get', 'serviceaccounts', '-o', 'name').includes('default'));
-    const labels = { app: 'crowd' };
-    // More than a page of a list, and nobody schedules them.
-    apply({
-      apiVersion: 'apps/v1',
-      kind: 'ReplicaSet',
-      metadata: { name: 'crowd', namespace: 'crowd' },
-      spec: {
-        replicas: 520,
-        selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec: { schedulerName: 'nobody', containers: [{ name: 'main', image: 'minicloud.local/busybox:1' }] } },
-      },
-    });
-    const browser = await open(origin);
-    const { page } = browser;
-    await signIn(page, tokens.admin);
-    await visit(page, 'workloads/pods?ns=crowd', 'tr[data-row]');
-    await page.waitForSelector('text=520 of 520 pods', { timeout: 3 * PATIENCE_MS });
-    assert.ok((await page.locator('tr[data-row]').count()) < 200, 'only rows in sight are drawn');
-    await page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
-    await page.waitForSelector('tr[aria-rowindex="521"]');
-    kubectl('delete', 'namespace', 'crowd', '--wait=false');
-    await until('they go', async () => !(await page.innerText('main')).includes('520 of'));
-    return browser;
-  },
-
   async 'only pages that were named may show it in a frame'() {
     const page = (port) => `<!doctype html><title>portal ${port}</title><iframe src="${base}nodes?bare=1" width="1000" height="600"></iframe>`;
     const portals = [embedder, embedder + 1].map((port) => createServer((_, response) => response.setHeader('Content-Type', 'text/html').end(page(port))).listen(port, '127.0.0.1'));
