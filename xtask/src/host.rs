@@ -140,6 +140,14 @@ fn words(command: &Command) -> String {
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    // What cargo tells the program it runs. ring's build script asks for these names and builds anew when they change, with all that
+    // stands on it: the same build by `cargo` and by `cargo xtask` must find the same environment.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 

@@ -103,11 +103,10 @@ const tests = {
     const browser = await open(origin);
     const { page } = browser;
     await signIn(page, tokens.admin);
-    const figures = await until('the figures', async () => {
+    await until('one node and a pod that fails', async () => {
       const text = await page.innerText('.figures');
-      return /Nodes\s+1\/1/.test(text) && text;
+      return /Nodes\s+1\/1/.test(text) && /failing/.test(text);
     });
-    assert.match(figures, /failing/, 'one pod fails');
     await page.waitForSelector('.matters >> text=shop/broken');
     await page.waitForSelector('.events >> text=BackOff');
     await visit(page, 'nodes/edge-1', 'text=Architecture');
