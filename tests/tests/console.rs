@@ -62,7 +62,12 @@ fn ui() -> PathBuf {
 #[test]
 fn the_console_in_a_browser() {
     let embedder = format!("http://127.0.0.1:{EMBEDDER}");
-    let mut c = Cluster::start_with(&["--console-embed-origins", &embedder]);
+    let mut c = Cluster::start_with(&[
+        "--console-embed-origins",
+        &embedder,
+        "--prometheus-scrape-interval",
+        "1s",
+    ]);
     let image = busybox(c.scratch());
     c.import(&image);
     c.k("create namespace shop");
@@ -123,7 +128,8 @@ fn drive(c: &mut Cluster, settings: &Path) {
         println!("{line}");
         match line.as_str() {
             ">stop the server" => c.stop_server(),
-            ">start the server" => {
+            ">start the server without Prometheus" => {
+                c.extra(&["--prometheus", "off"]);
                 c.start_server();
                 c.wait_ready();
             }

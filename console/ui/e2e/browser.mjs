@@ -18,7 +18,7 @@ const QUIET = [
 export const PATIENCE_MS = 20_000;
 
 /** A browser of its own. `faults` fills with what went wrong on its pages; answers with these statuses are expected. */
-export async function open(origin, { width = 1280, height = 860, scheme = 'light', expected = [] } = {}) {
+export async function open(origin, { width = 1280, height = 860, scheme = 'light', expected: known = [] } = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'mct-browser-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -30,6 +30,7 @@ export async function open(origin, { width = 1280, height = 860, scheme = 'light
   });
   context.setDefaultTimeout(PATIENCE_MS);
   const faults = [];
+  const expected = [...known];
   await context.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
   });
@@ -55,5 +56,5 @@ export async function open(origin, { width = 1280, height = 860, scheme = 'light
     await context.close();
     rmSync(profile, { recursive: true, force: true });
   };
-  return { page, context, faults, close };
+  return { page, faults, expected, close };
 }

@@ -67,6 +67,11 @@ const SCREENS = [
   ['deployments', 'workloads/deployments', 'tr[data-row]'],
   ['deployment', 'workloads/deployments/shop/web', 'tr[data-row]'],
   ['events', 'workloads/events', '.events li'],
+  ['charts', 'charts', '.plot canvas'],
+  ['node-charts', 'nodes/edge-1/charts', '.plot canvas'],
+  ['query', 'charts/query?q=node_load1', '.plot canvas'],
+  ['alerts', 'alerts', '.panel'],
+  ['impact', 'impact', '.empty, .impact'],
 ];
 
 const tests = {
@@ -176,6 +181,42 @@ const tests = {
     await page.click('dialog button[type=submit]');
     await until('it is gone', () => !kubectl('-n', 'shop', 'get', 'deployments', '-o', 'name').includes('spare'));
     await page.waitForURL('**/workloads/deployments');
+    return browser;
+  },
+
+  async 'charts over time'() {
+    const browser = await open(origin);
+    const { page } = browser;
+    await signIn(page, tokens.reader);
+    await visit(page, 'nodes/edge-1/charts?range=15m', '.plot canvas');
+    const words = (title) => page.getAttribute(`section[aria-label="${title}"] .plot`, 'aria-label');
+    await until('CPU is drawn', async () => /user: now \d/.test(await words('CPU')));
+    assert.match(await words('Memory'), /total: now [\d.]+ [GM]iB/);
+    await until('rates are drawn', async () => /vda|sda|read: now|nvme/.test((await words('Disk throughput')) ?? ''));
+    // The legend switches lines off, the crosshair gives the values of one time, dragging zooms in, a double click goes back.
+    const user = page.locator('section[aria-label=CPU] .legend button', { hasText: 'user' });
+    await user.click();
+    assert.equal(await user.getAttribute('aria-pressed'), 'false');
+    const box = await page.locator('section[aria-label=CPU] .u-over').boundingBox();
+    const y = box.y + box.height / 2;
+    await page.mouse.move(box.x + box.width * 0.9, y);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.97, y, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForURL(/range=\d+-\d+/);
+    await page.goBack();
+    await page.waitForURL(/range=15m/);
+    await visit(page, 'workloads/pods?ns=shop', 'tr[data-row]');
+    await until('pods have usage', async () => /MiB/.test(await page.innerText('tbody')));
+    await visit(page, 'charts/query', 'input[data-search]');
+    await page.fill('input[data-search]', 'sum(up');
+    await page.keyboard.press('Enter');
+    browser.expected.push(400);
+    await page.waitForSelector('.chart >> text=parse error');
+    await page.fill('input[data-search]', 'sum(up)');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.plot canvas');
+    await shot(page, 'query');
     return browser;
   },
 
@@ -309,10 +350,16 @@ const tests = {
     await please('stop the server');
     await page.waitForSelector('text=Reconnecting');
     assert.ok((await page.locator('tr[data-row]').count()) > 0, 'what was known stays');
-    await please('start the server');
+    await please('start the server without Prometheus');
     await page.waitForSelector('text=Reconnecting', { state: 'detached' });
     kubectl('-n', 'shop', 'run', 'late', '--image=minicloud.local/busybox:1', '--restart=Never', '--', 'sleep', '1000');
     await page.locator('tr[data-row]', { hasText: 'late' }).waitFor();
+    await visit(page, 'nodes/edge-1/charts', 'text=Prometheus does not answer');
+    await visit(page, 'alerts', 'text=cannot be shown');
+    await shot(page, 'away');
+    await visit(page, '', '.figures');
+    assert.match(await page.innerText('.figures'), /Alerts\s+–/);
+    await page.waitForSelector('.matters li');
     return browser;
   },
 

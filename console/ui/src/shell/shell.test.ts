@@ -4,7 +4,7 @@ import { placeOf } from '../parts/events';
 import { bounds, times } from '../parts/bounds';
 import { compare, inSight } from '../parts/sight';
 import { href, parse } from '../router';
-import { affected, evidence, readImpact } from '../sections/impact/model';
+import { places, sentence, within } from '../sections/impact/model';
 import { matters } from '../sections/overview/attention';
 import { plain, readLog, split } from '../sections/workloads/lines';
 import { cleaned, expiry } from '../session';
@@ -71,10 +71,11 @@ test('what needs attention', () => {
 });
 
 test('impact', () => {
-  assert.deepEqual(readImpact({}), []);
-  assert.deepEqual(readImpact(null), []);
-  const [problem] = readImpact({ problems: [{ node: 'a', kind: 'memory_pressure', evidence: ['x', { metric: 'm', value: 2 }], affected: [{ kind: 'Pod', namespace: 'n', name: 'p', why: 'waits' }] }] });
-  assert.ok(problem);
-  assert.deepEqual(evidence(problem), ['x', 'metric m, value 2']);
-  assert.deepEqual(affected(problem)[0], { title: 'Pod n/p', namespace: 'n', why: 'waits', href: '/console/workloads/pods/n/p' });
+  const evidence = { metric: 'full_file_system', value: 0.0204, threshold: 0.03, unit: 'ratio', query: 'x' };
+  assert.equal(sentence(evidence), 'full file system 2.0 %, where 3.0 % counts');
+  assert.equal(sentence({ metric: 'free', value: 2048, unit: 'bytes' }), 'free 2 KiB');
+  const touched = { kind: 'StatefulSet', namespace: 'shop', name: 'db', pods: ['db-0'], certainty: 'certain' as const, why: 'its data is there' };
+  assert.deepEqual(places(touched).map((one) => one.href), ['/console/workloads/statefulsets/shop/db', '/console/workloads/pods/shop/db-0']);
+  const problem = { node: 'a', kind: 'k', severity: 'critical' as const, resource: 'disk', summary: 's', detail: 'd', hint: 'h', evidence: [evidence], affected: [touched] };
+  assert.deepEqual([within([problem], '').length, within([problem], 'shop').length, within([problem], 'other').length], [1, 1, 0]);
 });

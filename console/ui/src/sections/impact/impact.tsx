@@ -3,10 +3,11 @@
 import { asApiError, askJson } from '../../api/http';
 import { useRefreshed } from '../../api/usage';
 import { useCell } from '../../cell';
-import { Empty, Failure, Head, Loading, Panel, Status } from '../../parts/basics';
-import { namespace, place } from '../../router';
-import { affected, evidence, readImpact, type Problem } from './model';
+import { Age, Empty, Failure, Head, Loading, Panel, Status } from '../../parts/basics';
+import { href, namespace, place } from '../../router';
+import { places, sentence, within, type Answer, type Evidence, type Problem } from './model';
 
+/** As often as it is measured. */
 const REFRESH_MS = 15_000;
 
 export default function Impact(_: { path: string[] }) {
@@ -14,53 +15,71 @@ export default function Impact(_: { path: string[] }) {
   const { query } = useCell(place);
   const asked = new URLSearchParams([...query.entries()].filter(([key]) => key === 'node' || key === 'pod'));
   const address = `/v1/impact${asked.size > 0 ? `?${asked}` : ''}`;
-  const { value, error } = useRefreshed(async (signal) => readImpact(await askJson(address, { signal })), REFRESH_MS, address);
-  const problems = (value ?? []).filter((problem) => !scope || affected(problem).some((one) => one.namespace === scope));
+  const { value, error } = useRefreshed((signal) => askJson<Answer>(address, { signal }), REFRESH_MS, address);
+  const problems = within(value?.problems ?? [], scope);
   return (
     <>
       <Head title="Impact" status={asked.size > 0 ? <span class="muted">of {[...asked.values()].join(', ')}</span> : undefined} />
       {error !== null && <Failure error={asApiError(error)} what="the impact" />}
       {!value && error === null && <Loading what="the impact" />}
+      {value?.missing.map((what) => (
+        <p class="missing" key={what}>
+          {what}
+        </p>
+      ))}
       {value && problems.length === 0 && (
         <Empty title="No machine troubles a workload">Pressure, throttling, failing disks, silent nodes: nothing of that is there now.</Empty>
       )}
       {problems.map((problem) => (
-        <One key={`${problem.node}/${problem.kind}/${problem.what}`} problem={problem} />
+        <One key={`${problem.node}/${problem.kind}/${problem.subject ?? ''}`} problem={problem} />
       ))}
     </>
   );
 }
 
-function One({ problem }: { problem: Problem }) {
-  const touched = affected(problem);
+function Proof({ of }: { of: Evidence[] }) {
   return (
-    <Panel title={problem.title} aside={<Status tone={problem.severe ? 'bad' : 'busy'}>{problem.node}</Status>}>
+    <ul class="plain">
+      {of.map((one) => (
+        <li key={one.metric + one.query}>
+          {sentence(one)} {one.query && <a href={href(['charts', 'query'], { q: one.query, unit: one.unit === 'ratio' ? 'ratio' : undefined })}>Draw</a>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function One({ problem }: { problem: Problem }) {
+  const { node, severity, subject, summary, hint, since, evidence, affected } = problem;
+  return (
+    <Panel title={`${node}${subject ? ` ${subject}` : ''}: ${summary}`} aside={<Status tone={severity === 'critical' ? 'bad' : 'busy'}>{severity}</Status>}>
       <div class="impact">
-        {problem.detail && <p>{problem.detail}</p>}
-        {problem.hint && (
-          <p>
-            <strong>What to do: </strong>
-            {problem.hint}
-          </p>
-        )}
+        <p>
+          <strong>What to do: </strong>
+          {hint}
+        </p>
+        <p class="muted">
+          <a href={href(['nodes', node])}>Node {node}</a>
+          {since && (
+            <>
+              {', since '}
+              <Age since={since} />
+            </>
+          )}
+        </p>
         <h3>Evidence</h3>
-        <ul class="plain">
-          {evidence(problem).map((line) => (
-            <li key={line}>{line}</li>
-          ))}
-        </ul>
+        <Proof of={evidence} />
         <h3>Affected workloads</h3>
-        {touched.length === 0 ? (
-          <p class="muted">None that is known.</p>
-        ) : (
-          <ul class="plain">
-            {touched.map((one) => (
-              <li key={one.href + one.title}>
-                {one.href ? <a href={one.href}>{one.title}</a> : one.title} <span class="muted">{one.why}</span>
-              </li>
-            ))}
-          </ul>
-        )}
+        {affected.length === 0 && <p class="muted">None that is known.</p>}
+        {affected.map((one) => (
+          <div key={`${one.kind}/${one.namespace}/${one.name}`}>
+            <p>
+              {places(one).map(({ title, href: address }) => (address ? <a key={title} href={address}>{`${title} `}</a> : <span key={title}>{`${title} `}</span>))}
+              <span class="muted">{`${one.certainty}: ${one.why}`}</span>
+            </p>
+            {one.evidence && <Proof of={one.evidence} />}
+          </div>
+        ))}
       </div>
     </Panel>
   );

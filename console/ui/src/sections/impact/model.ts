@@ -1,70 +1,66 @@
-/** The answer of `GET /v1/impact`, as the screen shows it. Pure. */
+/** The answer of `GET /v1/impact`, and how it is written for people. Pure. */
 
+import { bytes, count, percent } from '../../model/quantity';
 import { placeOf } from '../../parts/events';
+
+export interface Evidence {
+  metric: string;
+  value: number;
+  threshold?: number;
+  unit?: string;
+  /** PromQL that gives the value. */
+  query?: string;
+}
+
+export interface Touched {
+  kind: string;
+  namespace: string;
+  name: string;
+  pods: string[];
+  certainty: 'certain' | 'likely';
+  why: string;
+  evidence?: Evidence[];
+}
 
 export interface Problem {
   node: string;
   kind: string;
-  title: string;
-  what: string;
+  severity: 'critical' | 'warning';
+  resource: string;
+  subject?: string;
+  summary: string;
   detail: string;
   hint: string;
-  severe: boolean;
-  evidence: unknown[];
-  workloads: unknown[];
+  since?: string;
+  evidence: Evidence[];
+  affected: Touched[];
 }
 
-export interface Affected {
-  title: string;
-  namespace: string;
-  why: string;
-  href: string | undefined;
+export interface Answer {
+  problems: Problem[];
+  missing: string[];
 }
 
-type Said = Record<string, unknown>;
-const text = (said: Said, ...keys: string[]): string => {
-  const found = keys.map((key) => said[key]).find((value) => typeof value === 'string' || typeof value === 'number');
-  return found === undefined ? '' : String(found);
-};
-const list = (said: Said, ...keys: string[]): unknown[] => keys.map((key) => said[key]).find(Array.isArray) ?? [];
-
-export function readImpact(answer: unknown): Problem[] {
-  const said = (answer ?? {}) as Said;
-  return list(said, 'problems').map((one) => {
-    const problem = one as Said;
-    const kind = text(problem, 'kind', 'type', 'name');
-    return {
-      node: text(problem, 'node'),
-      kind,
-      title: text(problem, 'summary', 'title') || kind,
-      what: text(problem, 'device', 'subject', 'object'),
-      detail: text(problem, 'detail', 'message', 'description'),
-      hint: text(problem, 'hint', 'action'),
-      severe: ['critical', 'error', 'high'].includes(text(problem, 'severity')),
-      evidence: list(problem, 'evidence'),
-      workloads: list(problem, 'affected', 'workloads', 'pods'),
-    };
-  });
+function measured(value: number, unit: string | undefined): string {
+  if (unit === 'ratio') return percent(value);
+  if (unit === 'bytes') return bytes(value);
+  return [count(value), unit].filter(Boolean).join(' ');
 }
 
-function sentence(one: unknown): string {
-  if (typeof one === 'string') return one;
-  const said = one as Said;
-  const told = text(said, 'message', 'detail', 'summary');
-  if (told) return told;
-  return Object.entries(said)
-    .filter(([, value]) => typeof value !== 'object')
-    .map(([key, value]) => `${key.replaceAll('_', ' ')} ${String(value)}`)
-    .join(', ');
+/** `memory waiting 45 %, where 20 % counts`. */
+export function sentence({ metric, value, threshold, unit }: Evidence): string {
+  const counts = threshold === undefined ? '' : `, where ${measured(threshold, unit)} counts`;
+  return `${metric.replaceAll('_', ' ')} ${measured(value, unit)}${counts}`;
 }
 
-export const evidence = (problem: Problem): string[] => problem.evidence.map(sentence);
+/** The problems of which a namespace has its part; all of them for `''`. */
+export function within(problems: Problem[], namespace: string): Problem[] {
+  return problems.filter((problem) => !namespace || problem.affected.some((one) => one.namespace === namespace));
+}
 
-export function affected(problem: Problem): Affected[] {
-  return problem.workloads.map((one) => {
-    const said = one as Said;
-    const kind = text(said, 'kind') || 'Pod';
-    const [name, namespace] = [text(said, 'name', 'pod'), text(said, 'namespace')];
-    return { title: `${kind} ${namespace}/${name}`, namespace, why: text(said, 'why', 'reason', 'detail'), href: placeOf(kind, namespace, name) };
-  });
+/** The screens of a workload and its pods. */
+export function places({ kind, namespace, name, pods }: Touched): { title: string; href: string | undefined }[] {
+  const workload = { title: `${kind} ${namespace}/${name}`, href: placeOf(kind, namespace, name) };
+  const others = pods.filter((pod) => pod !== name).map((pod) => ({ title: pod, href: placeOf('Pod', namespace, pod) }));
+  return [workload, ...others];
 }
