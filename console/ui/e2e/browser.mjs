@@ -17,6 +17,25 @@ const QUIET = [
 ];
 export const PATIENCE_MS = 20_000;
 
+/** Browsers that nobody has closed yet. */
+const left = new Set();
+
+/** Closes what a test that failed left open, profiles and all. */
+export async function closeAll() {
+  for (const close of [...left]) await close();
+}
+
+/** Loads a page. Chromium drops a load when an interface comes or goes, as the pods' do: then it is asked again. */
+export async function load(page, address) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await page.goto(address);
+    } catch (error) {
+      if (tries === 5 || !error.message.includes('ERR_NETWORK_CHANGED')) throw error;
+    }
+  }
+}
+
 /** A browser of its own. `faults` fills with what went wrong on its pages; answers with these statuses are expected. */
 export async function open(origin, { width = 1280, height = 860, scheme = 'light', expected: known = [] } = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'mct-browser-'));
@@ -53,8 +72,10 @@ export async function open(origin, { width = 1280, height = 860, scheme = 'light
   const page = context.pages()[0] ?? (await context.newPage());
   watch(page);
   const close = async () => {
+    left.delete(close);
     await context.close();
     rmSync(profile, { recursive: true, force: true });
   };
+  left.add(close);
   return { page, faults, expected, close };
 }

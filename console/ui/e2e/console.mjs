@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { open, PATIENCE_MS } from './browser.mjs';
+import { closeAll, load, open, PATIENCE_MS } from './browser.mjs';
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const { origin, embedder, tokens } = settings;
@@ -44,7 +44,7 @@ async function shot(page, name) {
 }
 
 async function signIn(page, token) {
-  await page.goto(base);
+  await load(page, base);
   await page.fill('#token', token);
   await page.keyboard.press('Enter');
   await page.waitForSelector('.shell');
@@ -78,7 +78,7 @@ const tests = {
   async 'signing in'() {
     const browser = await open(origin, { expected: [401] });
     const { page } = browser;
-    await page.goto(origin);
+    await load(page, origin);
     await page.waitForURL(base);
     await page.waitForSelector('#token');
     const says = (text) => page.waitForFunction((wanted) => document.querySelector('#token-error')?.textContent.includes(wanted), text);
@@ -325,13 +325,13 @@ const tests = {
     const portals = [embedder, embedder + 1].map((port) => createServer((_, response) => response.setHeader('Content-Type', 'text/html').end(page(port))).listen(port, '127.0.0.1'));
     const browser = await open(`http://127.0.0.1:${embedder}`);
     try {
-      await browser.page.goto(`http://127.0.0.1:${embedder}/`);
+      await load(browser.page, `http://127.0.0.1:${embedder}/`);
       const frame = browser.page.frameLocator('iframe');
       await frame.locator('#token').fill(tokens.reader);
       await frame.locator('button[type=submit]').click();
       await frame.locator('tr[data-row]').waitFor();
       assert.equal(await frame.locator('header.top').count(), 0, 'a bare screen has nothing around it');
-      await browser.page.goto(`http://127.0.0.1:${embedder + 1}/`);
+      await load(browser.page, `http://127.0.0.1:${embedder + 1}/`);
       await until('it is refused', () => browser.faults.some((fault) => fault.includes('frame-ancestors')));
       assert.equal(await frame.locator('#token').count(), 0);
     } finally {
@@ -441,6 +441,8 @@ for (const [name, run] of Object.entries(tests)) {
   } catch (error) {
     failed += 1;
     console.log(`FAILED ${name}: ${error.stack ?? error}`);
+  } finally {
+    await closeAll();
   }
 }
 console.log(`console: ${passed} passed, ${failed} failed`);
