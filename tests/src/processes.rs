@@ -38,3 +38,10 @@ pub fn dns(cluster: &Cluster) -> Vec<i32> {
     let file = cluster.run_dir().join("dns.json");
     pids(processes_with(&file.display().to_string()))
 }
+
+/// The Prometheus of a cluster, while it runs.
+pub fn prometheus(cluster: &Cluster) -> Option<i32> {
+    let web = cluster.run_dir().join("prometheus/web.yml");
+    let found = processes_with(&format!("--web.config.file={}", web.display()));
+    found.first().map(|(pid, _)| *pid)
+}

@@ -75,9 +75,9 @@ export function Table<T>({ label, columns, rows, id, href, sort, empty }: Props<
     );
   return (
     <div class="table">
-      <table aria-label={label} aria-rowcount={count}>
+      <table aria-label={label} aria-rowcount={count + 1}>
         <thead>
-          <tr>
+          <tr aria-rowindex={1}>
             {columns.map((column) => (
               <th
                 key={column.id}
@@ -108,7 +108,7 @@ export function Table<T>({ label, columns, rows, id, href, sort, empty }: Props<
               <tr
                 key={id(row)}
                 data-row
-                aria-rowindex={first + n + 1}
+                aria-rowindex={first + n + 2}
                 class={address ? 'leads' : undefined}
                 onClick={address ? (event) => openRow(event, address) : undefined}
               >

@@ -5,6 +5,7 @@
 //! The table is also written as JSON, to `target/bench.json`.
 
 mod load;
+mod monitoring;
 mod pods;
 mod process;
 mod start;

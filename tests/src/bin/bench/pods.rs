@@ -21,6 +21,7 @@ use minicloud_tests::images::{self, BUSYBOX};
 use minicloud_tests::processes::shims;
 use serde_json::json;
 
+use crate::monitoring;
 use crate::process::{containerd, of_server, pss_mb};
 use crate::table::{Row, THIS_RUN, Table, at, sorted};
 
@@ -34,7 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between measurements, so that one's remains do not burden the next.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Both measurements.
+/// As many as a node takes.
+const FULL: usize = 110;
+
+/// Both measurements, and those of monitoring with all the pods that a node takes.
 ///
 /// # Errors
 /// When a pod does not start.
@@ -50,7 +54,10 @@ pub async fn run(
         logs: cluster.scratch().join("bare"),
     };
     in_a_row(&bench, table).await?;
-    at_once(cluster, &bench, table).await
+    at_once(cluster, &bench, table).await?;
+    bench.pods("full", FULL).await?;
+    monitoring::run(cluster, credentials, FULL, table).await?;
+    bench.remove_pods().await
 }
 
 struct Bench {
