@@ -387,13 +387,18 @@ fn without_prometheus(c: &Cluster, reader: &Reader<'_>) {
     let signal = |name| run(Command::new("kill").args([name, pid.trim()]));
     signal("-STOP").unwrap_or_else(|e| panic!("{e:#}"));
     let hung = || {
-        for path in ["/monitoring?namespace=all", "/v1/pods"] {
-            let (code, body) = reader.fetch(&format!("https://127.0.0.1:3000{path}"));
-            ensure!(
-                code == "503" && body.contains("Prometheus is away"),
-                "{path}: {code} {body}"
-            );
-        }
+        let (code, body) = reader.fetch("https://127.0.0.1:3000/monitoring?namespace=all");
+        ensure!(
+            code == "503" && body.contains("Prometheus is away"),
+            "{code} {body}"
+        );
+        let pods = ask(reader, "/v1/pods?namespace=default")?;
+        let missing = pods["missing"][0].as_str().unwrap_or_default();
+        ensure!(missing.starts_with("Prometheus is away"), "{pods}");
+        ensure!(
+            pods["pods"].as_array().is_some_and(|p| p.len() == 4),
+            "{pods}"
+        );
         Ok(())
     };
     let told = hung();

@@ -15,8 +15,9 @@ pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
         crate::lint::lint()?;
         console::test()?;
     }
-    // The end-to-end tests run the program itself.
-    show(&mut cargo(&["build", "--package", "minicloud"]))?;
+    // The end-to-end tests run the program itself, which no test's build makes. Built together with the tests: alone it would have
+    // other features of what it stands on, and all of that would be compiled twice.
+    show(&mut cargo(&["build", "--workspace", "--bins", "--tests"]))?;
     let mut command = with_tools(runner())?;
     command.args(filter);
     show(&mut command)?;

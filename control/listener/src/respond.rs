@@ -223,7 +223,8 @@ where
     let (status, took) = (response.status(), start.elapsed());
     shared.metrics.answered(part, status.as_u16(), took);
     let id = id.to_str().unwrap_or_default();
-    if status.is_server_error() {
+    // That something behind us is away is told by whoever watches over it, once.
+    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
         tracing::warn!(%method, path, status = status.as_u16(), request_id = id, "request failed");
     } else {
         tracing::debug!(%method, path, status = status.as_u16(), request_id = id, ms = took.as_millis() as u64, "request");

@@ -30,8 +30,8 @@ pub use promql::quoted;
 const MAX_ANSWER: usize = 32 << 20;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a query may take, to the last byte of its answer.
-const QUERY: Duration = Duration::from_secs(30);
+/// How long a query of our own may take, to the last byte of its answer: clients wait ten seconds, and shall hear why in that time.
+const QUERY: Duration = Duration::from_secs(8);
 /// How long a connection is kept for the next request.
 const IDLE: Duration = Duration::from_secs(30);
 

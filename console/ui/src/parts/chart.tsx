@@ -119,14 +119,18 @@ async function fetchData(of: ChartOf, range: Range, signal: AbortSignal): Promis
   return { names: kept.map((one) => one.name), ...aligned(kept, start, end, step), left: all.length - kept.length, start, end };
 }
 
-/** What a chart says, for those who do not see it. */
+/** Lines that are told in words; a listener has no more patience. */
+const WORDY = 4;
+
+/** What a chart says, for those who do not see it: its highest lines. */
 export function inWords(title: string, data: Pick<Data, 'names' | 'columns'>, show: (value: number | null) => string): string {
-  const parts = data.names.slice(0, 4).map((name, n) => {
+  const lines = data.names.map((name, n) => {
     const known = (data.columns[n] ?? []).filter((value): value is number => value !== null);
-    const most = known.reduce((a, b) => Math.max(a, b), -Infinity);
-    return known.length === 0 ? `${name}: nothing` : `${name}: now ${show(known.at(-1) ?? null)}, at most ${show(most)}`;
+    return { name, now: known.at(-1) ?? null, most: known.reduce((a, b) => Math.max(a, b), -Infinity) };
   });
-  return `${title}. ${parts.join('; ')}`;
+  lines.sort((a, b) => b.most - a.most || a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const told = lines.slice(0, WORDY).map(({ name, now, most }) => (now === null ? `${name}: nothing` : `${name}: now ${show(now)}, at most ${show(most)}`));
+  return `${title}. ${told.join('; ')}`;
 }
 
 export function Chart({ of }: { of: ChartOf }) {
