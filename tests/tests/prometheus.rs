@@ -56,6 +56,7 @@ fn the_cluster_is_measured() {
         a_restart_of_the_server_is_none_of_prometheus(&mut c)
     });
     timed("off", || switched_off(&mut c));
+    timed("one's own", || of_ones_own(&mut c));
 }
 
 /// [`try_ask`] where somebody listens.
@@ -410,4 +411,66 @@ fn switched_off(c: &mut Cluster) {
         body.contains("switched off by the setting prometheus"),
         "{body}"
     );
+}
+
+/// A Prometheus that somebody else runs, set up as the documentation says, answers instead.
+fn of_ones_own(c: &mut Cluster) {
+    let guide = include_str!("../../docs/monitoring.md");
+    let guide = guide.split("## With a Prometheus of your own").nth(1);
+    let mut blocks = guide.unwrap_or_default().split("```");
+    let (commands, jobs) = (blocks.nth(1), blocks.nth(1));
+    let (Some(commands), Some(jobs)) = (commands, jobs.and_then(|j| j.strip_prefix("yaml"))) else {
+        panic!("the guide has no commands and jobs");
+    };
+    let dir = c.scratch().join("own");
+    std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{e}"));
+    for line in commands.lines() {
+        let Some(line) = line.trim().strip_prefix("$ kubectl ") else {
+            continue;
+        };
+        let (line, file) = line.split_once(" > ").unwrap_or((line, ""));
+        let said = c.k(line);
+        if !file.is_empty() {
+            std::fs::write(dir.join(file), said.trim()).unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+    std::fs::copy(c.data_dir().join("pki/ca.crt"), dir.join("ca.crt"))
+        .unwrap_or_else(|e| panic!("{e}"));
+    // Nobody resolves names in this network.
+    let jobs = jobs.replace("[\"edge-1:", "[\"127.0.0.1:");
+    let config = format!("global: {{scrape_interval: 1s}}\n{jobs}");
+    std::fs::write(dir.join("prometheus.yml"), config).unwrap_or_else(|e| panic!("{e}"));
+    let mut own = c.command("prometheus");
+    own.arg(format!("--config.file={}/prometheus.yml", dir.display()))
+        .arg(format!("--storage.tsdb.path={}/data", dir.display()))
+        .arg("--web.listen-address=127.0.0.1:9191");
+    let own = Background::start(own);
+    c.stop_server();
+    c.extra(&["--prometheus", "http://127.0.0.1:9191"]);
+    c.start_server();
+    c.wait_ready();
+    eventually("all jobs are scraped", Duration::from_secs(30), || {
+        let up = query(c, "up == 1")?;
+        ensure!(up.len() == 4, "{up:?}");
+        Ok(())
+    });
+    for (path, part) in [
+        ("/monitoring?metric=physical_metrics", "edge-1"),
+        ("/v1/nodes", "used_ratio"),
+    ] {
+        eventually(path, Duration::from_secs(30), || {
+            let mut curl = c.command("curl");
+            curl.args(["--silent", "--fail-with-body", "--cacert"])
+                .arg(c.data_dir().join("pki/ca.crt"))
+                .arg("--cert")
+                .arg(c.data_dir().join("pki/admin.pem"))
+                .arg(format!("https://127.0.0.1:3000{path}"));
+            let said = run(&mut curl)?;
+            ensure!(said.contains(part), "{said}");
+            Ok(())
+        });
+    }
+    drop(own);
+    let (code, body) = ask(c, "admin", "/api/v1/query?query=up", &[]);
+    assert_eq!(code, "503", "{body}");
 }

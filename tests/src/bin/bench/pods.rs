@@ -31,7 +31,7 @@ const COUNT: usize = 20;
 /// How many bare starts run at once; the agent allows itself as many.
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Between measurements, so that one's remains do not burden the next.
 const PAUSE: Duration = Duration::from_millis(300);
 
