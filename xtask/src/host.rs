@@ -18,6 +18,10 @@ const RUN_PACKAGES: &[(&str, &str)] = &[
     ("/bin/ip", "iproute2"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/bin/prometheus", "prometheus"),
+    (
+        "/usr/bin/prometheus-blackbox-exporter",
+        "prometheus-blackbox-exporter",
+    ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
 ];
 
@@ -36,6 +40,7 @@ const TEST_PACKAGES: &[(&str, &str)] = &[
         "fonts-dejavu-core",
     ),
     ("/usr/bin/curl", "curl"),
+    ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/prometheus", "prometheus"),
     (
         "/usr/bin/prometheus-node-exporter",
@@ -56,7 +61,11 @@ const SOAK_PACKAGES: &[(&str, &str)] = &[
 
 /// Packages whose daemons Debian starts when they are installed and at each boot. The server starts them itself as it needs them; a
 /// second one would collect everything twice.
-const DAEMONS: &[&str] = &["prometheus", "prometheus-node-exporter"];
+const DAEMONS: &[&str] = &[
+    "prometheus",
+    "prometheus-blackbox-exporter",
+    "prometheus-node-exporter",
+];
 
 /// Says no to whatever would start a daemon (invoke-rc.d(8)).
 const POLICY: &str = "/usr/sbin/policy-rc.d";

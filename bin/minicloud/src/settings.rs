@@ -133,6 +133,14 @@ pub struct Flags {
         hide_env = true
     )]
     pub prometheus_retention_size: Option<String>,
+    /// The port on 127.0.0.1 of the blackbox exporter, which runs while there are Probes [default: 9115].
+    #[arg(
+        long,
+        env = "MINICLOUD_BLACKBOX_EXPORTER_PORT",
+        value_name = "PORT",
+        hide_env = true
+    )]
+    pub blackbox_exporter_port: Option<u16>,
     /// A further name or address in the server's certificate; may be repeated.
     #[arg(
         long = "tls-san",
@@ -228,6 +236,7 @@ pub struct Settings {
     pub prometheus_scrape_interval: String,
     pub prometheus_retention_time: String,
     pub prometheus_retention_size_bytes: u64,
+    pub blackbox_exporter_port: u16,
     pub tls_san: Vec<String>,
     pub pod_cidr: Ipv4Net,
     pub service_cidr: Ipv4Net,
@@ -287,6 +296,7 @@ impl Flags {
             prometheus_retention_size: self
                 .prometheus_retention_size
                 .or(file.prometheus_retention_size),
+            blackbox_exporter_port: self.blackbox_exporter_port.or(file.blackbox_exporter_port),
             tls_san: if self.tls_san.is_empty() {
                 file.tls_san
             } else {
@@ -395,6 +405,7 @@ impl Flags {
                 Some(text) => size("prometheus-retention-size", text)?,
                 None => minicloud_prometheus::storage::DEFAULT_SIZE_BYTES,
             },
+            blackbox_exporter_port: self.blackbox_exporter_port.unwrap_or(9115),
             tls_san: self.tls_san,
             pod_cidr,
             service_cidr,

@@ -1,11 +1,11 @@
-//! Asking a daemon whether it is ready.
+//! Asking a daemon: whether it is ready, and what else it tells.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, StatusCode};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -16,24 +16,48 @@ use tokio_rustls::TlsConnector;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How much one says that is only asked whether it is ready.
+const MAX_ASKED: usize = 64 << 10;
 
-/// Why there is no good answer.
+/// Why there is no good answer. Try again later.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Silence {
+pub enum Silence {
+    /// Nobody listens, or it is somebody else.
     #[error("no connection: {0}")]
     Connection(#[from] std::io::Error),
+    /// It does not speak HTTP to the end.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
+    /// The path is none.
     #[error("no request can be made: {0}")]
     Request(#[from] http::Error),
+    /// It says no.
     #[error("it answers {0}")]
     Status(StatusCode),
-    #[error("no answer within {ANSWER:?}")]
-    Timeout,
+    /// It says too much.
+    #[error("its answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// It says nothing.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
 }
 
-/// Asks on a connection of its own: that new ones are taken is part of the answer.
+/// Whether a path answers 200. On a connection of its own: that new ones are taken is part of the answer.
 pub(crate) async fn ask(port: u16, path: &str, tls: &Arc<ClientConfig>) -> Result<(), Silence> {
+    get(port, path, tls, MAX_ASKED, ANSWER).await.map(drop)
+}
+
+/// What a daemon on 127.0.0.1 answers to a path with its query: text of `max_bytes` at most, within `patience`.
+///
+/// # Errors
+/// When there is no answer, or none that is good.
+pub async fn get(
+    port: u16,
+    path: &str,
+    tls: &Arc<ClientConfig>,
+    max_bytes: usize,
+    patience: Duration,
+) -> Result<String, Silence> {
     let asking = async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect(address).await?;
@@ -45,21 +69,27 @@ pub(crate) async fn ask(port: u16, path: &str, tls: &Arc<ClientConfig>) -> Resul
         let request = Request::get(path)
             .header("host", "127.0.0.1")
             .body(Empty::<Bytes>::new())?;
-        let answer = sender.send_request(request);
+        let answer = async {
+            let answer = sender.send_request(request).await?;
+            if !answer.status().is_success() {
+                return Err(Silence::Status(answer.status()));
+            }
+            let body = Limited::new(answer.into_body(), max_bytes).collect().await;
+            let bytes = body.map_err(|_| Silence::TooLarge(max_bytes))?.to_bytes();
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        tokio::pin!(answer);
         tokio::select! {
             // The answer first: a server may close the connection with it.
             biased;
-            answer = answer => match answer?.status() {
-                status if status.is_success() => Ok(()),
-                status => Err(Silence::Status(status)),
-            },
+            answer = &mut answer => answer,
             ended = connection => {
                 ended?;
-                Err(Silence::Timeout)
+                answer.await
             }
         }
     };
-    tokio::time::timeout(ANSWER, asking)
+    tokio::time::timeout(patience, asking)
         .await
-        .unwrap_or(Err(Silence::Timeout))
+        .unwrap_or(Err(Silence::Timeout(patience)))
 }

@@ -4,6 +4,7 @@
 //! What a daemon reads is a value, [`Files`]: who changes it sends the next one, and the daemon is told to reload when it must be.
 //! The processes outlive this one on purpose: a new server takes over those that run as it wants them.
 
+mod check;
 mod files;
 mod health;
 mod log;
@@ -15,7 +16,9 @@ mod user;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use check::{CHECKED_FILE, CheckError, check};
 pub use files::Files;
+pub use health::{Silence, get};
 pub use loopback::{CA_FILE, CLIENT_FILE, Loopback, LoopbackError};
 pub use process::{runs, stop};
 pub use supervise::run;

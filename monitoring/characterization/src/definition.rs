@@ -1,39 +1,8 @@
 //! The CustomResourceDefinition of Device. What a Device says is [`minicloud_hardware::DeviceStatus`]; a test holds both together.
 
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value, json};
 
 use crate::GROUP;
-
-/// Makes the definition, or brings that of an earlier release up to date. Nothing is written when it is as it should be.
-///
-/// # Errors
-/// When the API refuses, or is away.
-pub async fn ensure(client: kube::Client) -> kube::Result<()> {
-    let resource = ApiResource {
-        group: "apiextensions.k8s.io".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "apiextensions.k8s.io/v1".to_owned(),
-        kind: "CustomResourceDefinition".to_owned(),
-        plural: "customresourcedefinitions".to_owned(),
-    };
-    let definitions: Api<DynamicObject> = Api::all_with(client, &resource);
-    let wanted = definition();
-    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-    if definitions.get_opt(name).await?.is_none() {
-        let definition = serde_json::from_value(wanted).map_err(kube::Error::SerdeError)?;
-        return definitions
-            .create(&PostParams::default(), &definition)
-            .await
-            .map(drop);
-    }
-    let spec = Patch::Merge(json!({ "spec": wanted["spec"] }));
-    definitions
-        .patch(name, &PatchParams::default(), &spec)
-        .await
-        .map(drop)
-}
 
 /// The definition.
 pub fn definition() -> Value {

@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use minicloud_auth::pki::CertSpec;
+use serde_json::{Value, json};
 
 use crate::identities::Identities;
 use crate::settings::Settings;
@@ -14,7 +15,12 @@ use crate::settings::Settings;
 /// When the API refuses.
 pub async fn cluster_objects(identities: &Identities, settings: &Settings) -> anyhow::Result<()> {
     let client = identities.client(&CertSpec::admin())?;
-    minicloud_characterization::definition::ensure(client.clone()).await?;
+    for definition in [
+        minicloud_characterization::definition::definition(),
+        minicloud_probes::definition::definition(),
+    ] {
+        define(client.clone(), definition).await?;
+    }
     let services: Api<Service> = Api::namespaced(client, "kube-system");
     if services.get_opt("kube-dns").await?.is_none() {
         services
@@ -22,6 +28,31 @@ pub async fn cluster_objects(identities: &Identities, settings: &Settings) -> an
             .await?;
     }
     Ok(())
+}
+
+/// Makes a definition, or brings that of an earlier release up to date. Nothing is written when it is as it should be.
+async fn define(client: kube::Client, wanted: Value) -> kube::Result<()> {
+    let resource = ApiResource {
+        group: "apiextensions.k8s.io".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "apiextensions.k8s.io/v1".to_owned(),
+        kind: "CustomResourceDefinition".to_owned(),
+        plural: "customresourcedefinitions".to_owned(),
+    };
+    let definitions: Api<DynamicObject> = Api::all_with(client, &resource);
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    if definitions.get_opt(name).await?.is_none() {
+        let definition = serde_json::from_value(wanted).map_err(kube::Error::SerdeError)?;
+        return definitions
+            .create(&PostParams::default(), &definition)
+            .await
+            .map(drop);
+    }
+    let spec = Patch::Merge(json!({ "spec": wanted["spec"] }));
+    definitions
+        .patch(name, &PatchParams::default(), &spec)
+        .await
+        .map(drop)
 }
 
 /// The Service that stands for cluster DNS. It has no selector: every node answers at its address itself.

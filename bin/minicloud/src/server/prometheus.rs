@@ -1,15 +1,16 @@
 //! Prometheus: ours, somebody's, or none, as the settings say. The rest of the server has a client of it in every case.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use minicloud_auth::pki::{CertSpec, Pki};
-use minicloud_daemon::Loopback;
+use minicloud_daemon::{Loopback, LoopbackError};
 use minicloud_listener::status::Check;
-use minicloud_prometheus::config::Extra;
+use minicloud_probes::managed::{Probing, TARGETS_FILE};
+use minicloud_prometheus::config::{Extra, loopback_tls};
 use minicloud_prometheus::engine::{Choice, at_url};
 use minicloud_prometheus::managed::{self, Changing, Managed};
 use minicloud_prometheus_client::Prometheus;
@@ -50,9 +51,9 @@ pub(super) fn start(
         } => at_url(url, token_file.clone(), ca_file.as_deref())?,
     };
     // One that ran by earlier settings.
-    let dir = managed::dir(&settings.run_dir);
+    let run_dir = settings.run_dir.clone();
     parts.spawn("prometheus", |mut shutdown| async move {
-        minicloud_daemon::stop(&dir).await;
+        stop_below(&run_dir).await;
         shutdown.wait().await;
         Ok(())
     });
@@ -82,29 +83,71 @@ fn start_managed(
         metrics_port: settings.metrics_port,
         node_name: settings.node_name.clone(),
     };
-    let prometheus = Managed::new(config, Arc::new(Loopback::new()?))?;
+    let loopback = Arc::new(Loopback::new()?);
+    let prometheus = Managed::new(config, loopback.clone())?;
+    let probing = probing(settings, &loopback)?;
     let engine = Engine {
         client: prometheus.client(),
-        checks: vec![Check {
-            name: "prometheus",
-            trouble: Arc::new(prometheus.trouble()),
-        }],
+        checks: vec![
+            Check {
+                name: "prometheus",
+                trouble: Arc::new(prometheus.trouble()),
+            },
+            Check {
+                name: "blackbox-exporter",
+                trouble: Arc::new(probing.trouble()),
+            },
+        ],
     };
+    let (asked, mut asks) = watch::channel("[]".to_owned());
+    let probes = identities.client(&CertSpec::probes())?;
+    let answers = prometheus.client();
+    parts.spawn("probes", |shutdown| async move {
+        probing.run(probes, answers, asked, shutdown).await;
+        Ok(())
+    });
     let (changed, changing) = watch::channel(changing(pki)?);
     let client = identities.client(&CertSpec::prometheus())?;
     let pki = pki.clone();
     parts.spawn("prometheus", |shutdown| async move {
-        let (_extra, extra) = watch::channel(Extra {
-            rules: alert_rules(),
-            ..Extra::default()
-        });
+        let (told, extra) = watch::channel(extra(&asks.borrow_and_update()));
         tokio::select! {
             () = prometheus.run(client, changing, extra, shutdown) => {}
             () = renew(&pki, &changed) => {}
+            () = tell(asks, &told) => {}
         }
         Ok(())
     });
     Ok(engine)
+}
+
+/// What asks the Probes' questions.
+fn probing(settings: &Settings, loopback: &Loopback) -> Result<Probing, LoopbackError> {
+    let config = minicloud_probes::managed::Config {
+        program: PathBuf::from(minicloud_probes::managed::PROGRAM),
+        run_dir: settings.run_dir.clone(),
+        data_dir: settings.data_dir.clone(),
+        port: settings.blackbox_exporter_port,
+    };
+    Probing::new(&config, loopback)
+}
+
+/// What Prometheus reads beyond the cluster's own targets. `probes` is the text of the Probes' targets.
+fn extra(probes: &str) -> Extra {
+    Extra {
+        rules: alert_rules(),
+        scrape_configs: vec![Probing::scrape_config(&loopback_tls())],
+        targets: vec![(TARGETS_FILE.to_owned(), probes.to_owned())],
+        ..Extra::default()
+    }
+}
+
+/// Passes on what changes.
+async fn tell(mut probes: watch::Receiver<String>, told: &watch::Sender<Extra>) {
+    while probes.changed().await.is_ok() {
+        told.send_replace(extra(&probes.borrow_and_update()));
+    }
+    std::future::pending().await
 }
 
 /// The product's own alert rules.
@@ -135,7 +178,12 @@ async fn renew(pki: &Pki, changed: &watch::Sender<Changing>) {
     }
 }
 
-/// Ends the Prometheus that a server with these settings left running.
+/// Ends what a server with these settings left running: Prometheus and its companions.
 pub async fn stop(settings: &Settings) {
-    minicloud_daemon::stop(&managed::dir(&settings.run_dir)).await;
+    stop_below(&settings.run_dir).await;
+}
+
+async fn stop_below(run_dir: &Path) {
+    minicloud_daemon::stop(&managed::dir(run_dir)).await;
+    minicloud_probes::managed::stop(run_dir).await;
 }

@@ -174,6 +174,14 @@ pub(super) fn cluster_roles() -> Vec<Value> {
             ],
         ),
         cluster_role(
+            "system:minicloud-probes",
+            &[],
+            vec![
+                rule("minicloud.io", "probes", READ),
+                rule("minicloud.io", "probes/status", "get patch"),
+            ],
+        ),
+        cluster_role(
             "system:minicloud-state",
             &[],
             // What `/metrics/state` tells about, and nothing more. RBAC knows no right to see metadata alone, so this one could
@@ -221,6 +229,10 @@ pub(super) fn cluster_role_bindings() -> Vec<Value> {
         cluster_role_binding(
             "system:minicloud-metrics",
             &[group("system:minicloud-metrics")],
+        ),
+        cluster_role_binding(
+            "system:minicloud-probes",
+            &[user("system:minicloud-probes")],
         ),
         cluster_role_binding("system:minicloud-state", &[user("system:minicloud-state")]),
     ]

@@ -38,6 +38,21 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 "get post",
             )],
         ),
+        // Not part of admin and edit: a Probe lets the server's machine send requests to where its maker may not get.
+        cluster_role(
+            "minicloud:probes-edit",
+            &[],
+            vec![rule("minicloud.io", "probes", READ_WRITE)],
+        ),
+        cluster_role(
+            "minicloud:probes-view",
+            &[
+                "aggregate-to-admin",
+                "aggregate-to-edit",
+                "aggregate-to-view",
+            ],
+            vec![rule("minicloud.io", "probes", READ)],
+        ),
         cluster_role(
             "system:basic-user",
             &[],

@@ -158,6 +158,11 @@ impl CertSpec {
         Self::client("system:minicloud-prometheus", ["system:minicloud-metrics"])
     }
 
+    /// What reads Probes and writes what came of them.
+    pub fn probes() -> Self {
+        Self::client("system:minicloud-probes", [] as [&str; 0])
+    }
+
     /// A node's agent.
     pub fn node(node: &str) -> Self {
         Self::client(format!("{NODE_USER_PREFIX}{node}"), [GROUP_NODES])
