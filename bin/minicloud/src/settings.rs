@@ -393,7 +393,8 @@ impl Flags {
                 "prometheus-scrape-interval",
                 self.prometheus_scrape_interval,
                 "15s",
-                1..=120,
+                // Rates are over two minutes, and want four scrapes of them.
+                1..=30,
             )?,
             prometheus_retention_time: duration(
                 "prometheus-retention-time",

@@ -96,6 +96,13 @@ impl Extensions {
         let Some((_, rows)) = group.versions.iter().find(|(v, _)| *v == wanted.version) else {
             return Ok(respond::no_page());
         };
+        // A namespace has no namespace. What lies below one by such a path is another's than the one that was authorized.
+        if wanted.resource == "namespaces"
+            && !wanted.namespace.is_empty()
+            && (wanted.namespace != wanted.name || !wanted.subresource.is_empty())
+        {
+            return Err(ApiStatus::no_such_path());
+        }
         if !rows.is_empty() {
             let row = rows.iter().find(|row| row.plural == wanted.resource);
             let row = row.ok_or_else(ApiStatus::no_such_path)?;

@@ -32,6 +32,10 @@ impl From<QueryError> for Problem {
             QueryError::Away(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).hint(
                 "try again in a moment; `minicloud status` shows what is wrong with Prometheus",
             ),
+            // About our credentials: the caller's have nothing to do with it.
+            QueryError::Refused { status, .. } if credentials(status) => {
+                Self::new(StatusCode::BAD_GATEWAY, detail).hint(CREDENTIALS)
+            }
             QueryError::Refused { status, .. } => Self::new(
                 if status.is_client_error() {
                     status
@@ -46,4 +50,17 @@ impl From<QueryError> for Problem {
             ),
         }
     }
+}
+
+/// What to do when a Prometheus does not let us in.
+pub const CREDENTIALS: &str = "look at what the setting --prometheus-token-file names: Prometheus does not let this server in";
+
+/// Whether an answer is about the credentials of who asked Prometheus.
+pub fn credentials(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    )
 }

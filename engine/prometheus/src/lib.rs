@@ -23,7 +23,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 pub use answer::{Labels, Point, Sample, Series};
-pub use error::QueryError;
+pub use error::{CREDENTIALS, QueryError, credentials};
 pub use promql::quoted;
 
 /// The largest answer to a query that is read, in bytes.

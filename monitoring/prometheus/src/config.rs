@@ -40,6 +40,11 @@ const OWN: Limits = Limits {
     samples: 50_000,
     body: "32MB",
 };
+/// Of all objects of the cluster together: a pod of two containers has some sixty.
+const OBJECTS: Limits = Limits {
+    samples: 500_000,
+    body: "128MB",
+};
 /// Of pods.
 const FOREIGN: Limits = Limits {
     samples: 5_000,
@@ -133,18 +138,18 @@ pub fn seconds(text: &str) -> Option<u64> {
 
 fn scrape_configs(scraping: &Scraping, extra: &Extra) -> Vec<Value> {
     let node = &scraping.node_name;
-    let mut kubelet = own("kubelet", found(NODES_FILE));
+    let mut kubelet = own("kubelet", &OWN, found(NODES_FILE));
     kubelet["metrics_path"] = json!("/metrics/cadvisor");
-    let mut state = own("kube-state-metrics", at(scraping.listener, node));
+    let mut state = own("kube-state-metrics", &OBJECTS, at(scraping.listener, node));
     state["metrics_path"] = json!("/metrics/state");
     // Its labels `namespace`, `pod` and `node` are those of what it tells about.
     state["honor_labels"] = json!(true);
     let mut configs = vec![
-        own("node", found(NODES_FILE)),
+        own("node", &OWN, found(NODES_FILE)),
         kubelet,
         state,
-        own("apiserver", at(scraping.api_server, node)),
-        own("minicloud", at(scraping.listener, node)),
+        own("apiserver", &OWN, at(scraping.api_server, node)),
+        own("minicloud", &OWN, at(scraping.listener, node)),
         itself(scraping),
         foreign("kubernetes-pods", found(PODS_FILE)),
         foreign("kubernetes-services", found(SERVICES_FILE)),
@@ -181,8 +186,8 @@ fn job(name: &str, limits: &Limits, (key, targets): Targets) -> Value {
 }
 
 /// A target of ours: by TLS, with the certificate that may read metrics.
-fn own(name: &str, targets: Targets) -> Value {
-    let mut job = job(name, &OWN, targets);
+fn own(name: &str, limits: &Limits, targets: Targets) -> Value {
+    let mut job = job(name, limits, targets);
     job["scheme"] = json!("https");
     job["tls_config"] = json!({
         "ca_file": CLUSTER_CA_FILE, "cert_file": SCRAPER_FILE, "key_file": SCRAPER_FILE,
@@ -196,8 +201,14 @@ fn foreign(name: &str, targets: Targets) -> Value {
     let mut job = job(name, &FOREIGN, targets);
     job["tls_config"] = json!({ "insecure_skip_verify": true });
     job["follow_redirects"] = json!(false);
+    // Names that the site's own answers, alerts and autoscaling go by: no pod may add to what machines say of themselves.
+    job["metric_relabel_configs"] =
+        json!([{ "source_labels": ["__name__"], "regex": OURS, "action": "drop" }]);
     job
 }
+
+/// Names of metrics that only the site's own exporters may give.
+const OURS: &str = "(node|container|machine|kube|minicloud|apiserver|probe)_.+|ALERTS.*";
 
 fn itself(scraping: &Scraping) -> Value {
     let mut job = job("prometheus", &OWN, at(scraping.own, &scraping.node_name));

@@ -38,6 +38,11 @@ pub enum ChoiceError {
         "prometheus {0:?} is neither managed, off nor a URL such as https://prometheus.example.net"
     )]
     Unknown(String),
+    /// A URL with a name or a password, which would be in arguments, logs and errors.
+    #[error(
+        "the URL of prometheus has credentials in it: put a token in a file and name it by --prometheus-token-file"
+    )]
+    Credentials,
     /// A file of certificates cannot be used.
     #[error("the CA file {}: {what}", path.display())]
     Ca {
@@ -64,6 +69,13 @@ impl Choice {
             _ => {}
         }
         let url: Option<Uri> = text.parse().ok();
+        if url
+            .as_ref()
+            .and_then(Uri::authority)
+            .is_some_and(|a| a.as_str().contains('@'))
+        {
+            return Err(ChoiceError::Credentials);
+        }
         let usable = url.filter(|url| {
             let scheme = matches!(url.scheme_str(), Some("http" | "https"));
             scheme && url.host().is_some_and(|host| !host.is_empty()) && url.query().is_none()
@@ -134,6 +146,8 @@ mod tests {
         ] {
             assert!(matches!(parse(url).unwrap(), Choice::Url { .. }), "{url}");
         }
+        let told = parse("https://somebody:secret@metrics.example.net").unwrap_err();
+        assert!(!told.to_string().contains("secret"), "{told}");
         for bad in [
             "",
             "on",

@@ -4,18 +4,23 @@
 //! paths of the same port. The permission is on the path, as `nonResourceURLs` of a ClusterRole gives it; the role
 //! `minicloud:monitoring-view` has all of them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
+use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use http_body_util::BodyExt;
 use minicloud_api::part::{Need, Part};
 use minicloud_api::problem::{Foreign, Problem};
-use minicloud_prometheus_client::Prometheus;
+use minicloud_api::user::UserInfo;
+use minicloud_prometheus_client::{CREDENTIALS, Prometheus, credentials};
 use serde_json::{Map, Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Where Prometheus' own paths begin.
 const BASE: &str = "/prometheus";
@@ -69,6 +74,14 @@ const SERVED: &[(&str, bool, &str)] = &[
     ),
 ];
 
+/// Questions passed on at a time. Each is a connection to Prometheus, which takes 64: whoever does not read his answers must leave
+/// room for others, and for the question whether it is well.
+const MOST: usize = 48;
+/// Of these, one user's.
+const MOST_OF_A_USER: usize = 16;
+/// How long one waits for a place.
+const WAIT: Duration = Duration::from_secs(10);
+
 /// What of a request Prometheus gets to see.
 const ASKED: &[HeaderName] = &[
     header::ACCEPT,
@@ -88,7 +101,7 @@ const ANSWERED: &[HeaderName] = &[
 pub fn part(prometheus: Prometheus) -> Part {
     let mut routes = Router::new();
     for (path, form, _) in SERVED {
-        let methods: MethodRouter<Prometheus> = if *form {
+        let methods: MethodRouter<Proxy> = if *form {
             get(pass_on).post(pass_on)
         } else {
             get(pass_on)
@@ -100,7 +113,7 @@ pub fn part(prometheus: Prometheus) -> Part {
         routes: routes
             .route(BASE, any(not_served))
             .route(&format!("{BASE}/{{*rest}}"), any(not_served))
-            .with_state(prometheus),
+            .with_state(Proxy::new(prometheus)),
         permit: Arc::new(|head| need(&head.method, head.uri.path())),
         openapi: openapi(),
         metrics: Arc::new(String::new),
@@ -134,10 +147,61 @@ fn label_name(path: &str) -> Option<&str> {
     (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
+/// The way to Prometheus.
+#[derive(Clone)]
+struct Proxy {
+    prometheus: Prometheus,
+    all: Arc<Semaphore>,
+    /// Those of users who have a question open or wait for a place.
+    users: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
+}
+
+/// A place among the open questions, of a user's and of all.
+type Place = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+impl Proxy {
+    fn new(prometheus: Prometheus) -> Self {
+        Self {
+            prometheus,
+            all: Arc::new(Semaphore::new(MOST)),
+            users: Arc::default(),
+        }
+    }
+
+    fn of_user(&self, user: &str) -> Arc<Semaphore> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = users.get(user).and_then(Weak::upgrade) {
+            return known;
+        }
+        users.retain(|_, known| known.strong_count() > 0);
+        let new = Arc::new(Semaphore::new(MOST_OF_A_USER));
+        users.insert(user.to_owned(), Arc::downgrade(&new));
+        new
+    }
+
+    /// Waits for a place: a dashboard asks dozens of questions at once.
+    async fn place(&self, user: &str) -> Result<Place, Problem> {
+        let turn = async {
+            let own = self.of_user(user).acquire_owned().await.ok()?;
+            Some((own, self.all.clone().acquire_owned().await.ok()?))
+        };
+        let place = tokio::time::timeout(WAIT, turn).await.ok().flatten();
+        place.ok_or_else(|| {
+            let detail = format!(
+                "too many questions to Prometheus are open: {MOST} in all or {MOST_OF_A_USER} of {user:?}"
+            );
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
+                .hint("read the answers to their end, or try again in a moment")
+        })
+    }
+}
+
 async fn pass_on(
-    State(prometheus): State<Prometheus>,
+    State(proxy): State<Proxy>,
+    Extension(user): Extension<UserInfo>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let place = proxy.place(&user.username).await?;
     let (head, body) = request.into_parts();
     let mut passed = Request::new(body);
     *passed.method_mut() = head.method;
@@ -146,13 +210,17 @@ async fn pass_on(
             .hint("escape what is not a letter or a digit")
     })?;
     *passed.headers_mut() = only(&head.headers, ASKED);
-    let answer = prometheus.forward(passed).await?;
+    let answer = proxy.prometheus.forward(passed).await?;
     if answer.status() == StatusCode::SERVICE_UNAVAILABLE && !is_json(answer.headers()) {
         // While it starts it says so in plain text; a query that timed out comes as JSON.
         return Err(
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Prometheus is starting")
                 .hint("try again in a moment; `minicloud status` shows how it is doing"),
         );
+    }
+    if credentials(answer.status()) {
+        let detail = format!("Prometheus answers {}", answer.status());
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, detail).hint(CREDENTIALS));
     }
     if answer.status().is_redirection() {
         return Err(Problem::new(
@@ -162,6 +230,11 @@ async fn pass_on(
         .hint("look at what the setting --prometheus names: is there a path missing?"));
     }
     let (answered, body) = answer.into_parts();
+    // The place is taken for as long as the answer is read.
+    let body = body.map_frame(move |frame| {
+        let _held = &place;
+        frame
+    });
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = answered.status;
     *response.headers_mut() = only(&answered.headers, ANSWERED);

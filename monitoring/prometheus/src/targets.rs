@@ -18,6 +18,8 @@ pub use records::{Asked, Key, NodeRecord, PodRecord, ServiceRecord, SliceRecord}
 
 /// Targets of one job at most; what is beyond is left out and said in the log. A mistake must not fill memory.
 const MAX_TARGETS: usize = 1000;
+/// Ports of one pod or endpoint at most, so that one that declares thousands leaves room for the others.
+const MAX_PORTS: usize = 16;
 
 /// What is known of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,17 +36,16 @@ pub struct Known {
 
 /// The target files of all jobs. `metrics_port` is that of nodes which say nothing else.
 pub fn files(known: &Known, metrics_port: u16, files: Files) -> Files {
-    let text = |job: &str, mut targets: Vec<Value>| {
-        if targets.len() > MAX_TARGETS {
-            let count = targets.len();
-            tracing::warn!(
-                job,
-                count,
-                "only the first {MAX_TARGETS} targets are scraped"
-            );
-            targets.truncate(MAX_TARGETS);
+    let text = |job: &str, mut groups: Vec<Value>| {
+        let mut count = 0;
+        groups.retain(|group| {
+            count += targets_of(group).len();
+            count <= MAX_TARGETS
+        });
+        if count > MAX_TARGETS {
+            tracing::warn!(job, count, "no more than {MAX_TARGETS} targets are scraped");
         }
-        Value::from(targets).to_string()
+        Value::from(groups).to_string()
     };
     files
         .watched(NODES_FILE, text("node", nodes(known, metrics_port)))
@@ -80,7 +81,8 @@ fn pods(known: &Known) -> Vec<Value> {
     let pods = known.pods.iter().filter_map(|((namespace, name), pod)| {
         let address = pod.address.filter(scrapable)?;
         let ports = pod.asked.port.map_or(pod.ports.clone(), |port| vec![port]);
-        let targets = ports.into_iter().map(|port| host_port(address, port));
+        let targets = ports.into_iter().take(MAX_PORTS);
+        let targets = targets.map(|port| host_port(address, port));
         let labels = json!({ "namespace": namespace, "pod": name, "node": pod.node });
         group(&pod.asked, targets.collect(), labels)
     });
@@ -101,7 +103,10 @@ fn services(known: &Known) -> Vec<Value> {
                 .address
                 .filter(scrapable)
                 .into_iter()
-                .flat_map(|address| ports.iter().map(move |port| host_port(address, *port)));
+                .flat_map(|address| {
+                    let ports = ports.iter().take(MAX_PORTS);
+                    ports.map(move |port| host_port(address, *port))
+                });
             let mut labels = json!({ "namespace": namespace, "service": slice.service });
             for (name, value) in [("pod", &endpoint.pod), ("node", &endpoint.node)] {
                 if !value.is_empty() {

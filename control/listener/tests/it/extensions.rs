@@ -173,7 +173,8 @@ async fn rights_are_those_of_the_resource() {
         r#"pods.fixed.k8s.io is forbidden: User "ann" cannot list resource "pods" in API group "fixed.k8s.io" in the namespace "web""#
     );
     let roles: Api<Role> = Api::namespaced(cluster.admin.clone(), "default");
-    let role = json!({"metadata": {"name": "r"}, "rules": [{"apiGroups": ["fixed.k8s.io"], "resources": ["pods", "nodes"], "verbs": ["list"]}]});
+    let role = json!({"metadata": {"name": "r"}, "rules": [{"apiGroups": ["fixed.k8s.io"], "resources": ["pods", "nodes"], "verbs": ["list"]},
+        {"apiGroups": ["lists.k8s.io"], "resources": ["*"], "verbs": ["get", "list"]}]});
     roles
         .create(&PostParams::default(), &object(role))
         .await
@@ -196,6 +197,19 @@ async fn rights_are_those_of_the_resource() {
         ("/nodes", 403),
     ] {
         let (code, answer) = ask(&ann, "GET", &format!("{FIXED}{path}")).await;
+        assert_eq!(code, expect, "{path}: {answer}");
+    }
+    // Nor is it one to another namespace, by whatever path that is named.
+    for (path, expect) in [
+        ("/namespaces/default/queue", 200),
+        ("/namespaces/web/queue", 403),
+        ("/namespaces/default/namespaces/web/queue", 404),
+        ("/namespaces/default/namespaces/web/pods/*/queue", 404),
+        ("/namespaces/default/namespaces/web/metrics/queue", 404),
+        ("/namespaces/default/namespaces/default/pods/*/queue", 404),
+    ] {
+        let path = format!("/apis/lists.k8s.io/v2{path}");
+        let (code, answer) = ask(&ann, "GET", &path).await;
         assert_eq!(code, expect, "{path}: {answer}");
     }
     // On port 3000 only the API server is believed that it has asked.

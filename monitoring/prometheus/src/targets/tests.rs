@@ -186,3 +186,25 @@ fn there_is_an_end_to_targets() {
     let groups: Vec<Value> = serde_json::from_str(files.get(NODES_FILE).unwrap()).unwrap();
     assert_eq!(groups.len(), MAX_TARGETS);
 }
+
+#[test]
+fn a_pod_with_thousands_of_ports_leaves_room() {
+    let mut known = Known::default();
+    for n in 0..3 {
+        let pod = PodRecord {
+            asked: Asked {
+                port: None,
+                path: "/metrics".into(),
+                scheme: "http",
+            },
+            address: Some("10.42.0.2".parse().unwrap()),
+            node: "edge-1".into(),
+            ports: (1..=30_000).collect(),
+        };
+        known.pods.insert(("shop".into(), format!("p{n}")), pod);
+    }
+    let files = files(&known, 9100, Files::default());
+    let groups: Vec<Value> = serde_json::from_str(files.get(PODS_FILE).unwrap()).unwrap();
+    let counts: Vec<_> = groups.iter().map(|group| targets_of(group).len()).collect();
+    assert_eq!(counts, [MAX_PORTS; 3]);
+}
