@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use http::StatusCode;
 use http::request::Parts;
 use kube::Client;
 use minicloud_api::part::{Need, Part, Permission};
 use minicloud_api::problem::Problem;
+use minicloud_api::user::UserInfo;
 use minicloud_live::follow::Live;
 use minicloud_prometheus_client::Prometheus;
 use serde::Deserialize;
@@ -204,10 +205,11 @@ struct NodesQuery {
 
 async fn nodes(
     State(sources): State<Arc<Sources>>,
+    Extension(user): Extension<UserInfo>,
     Query(query): Query<NodesQuery>,
 ) -> Result<Response, Problem> {
     if query.watch {
-        return Ok(sources.live.answer());
+        return Ok(sources.live.answer(&user.username));
     }
     v1::list_nodes(&sources).await
 }

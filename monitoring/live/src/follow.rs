@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::board::Board;
 use crate::measurements::Measurements;
-use crate::stream;
+use crate::stream::Watched;
 use crate::upstream::{Silent, Upstream};
 
 /// Before a node that did not answer is asked again; then twice as long each time.
@@ -74,21 +74,24 @@ pub struct Config {
 pub struct Live {
     config: Config,
     board: Board,
+    watched: Watched,
 }
 
 impl Live {
     /// Nobody is asked yet.
     pub fn new(config: Config) -> Self {
+        let board = Board::default();
         Self {
             config,
-            board: Board::default(),
+            watched: Watched::new(board.clone()),
+            board,
         }
     }
 
-    /// The stream as an answer: a line for each node, then a line whenever one's measurements change. A problem when there are too
-    /// many watchers.
-    pub fn answer(&self) -> Response {
-        stream::answer(&self.board, None)
+    /// The stream as an answer for `user`: a line for each node, then a line whenever one's measurements change. A problem when
+    /// there are too many watchers, or too many of that user.
+    pub fn answer(&self, user: &str) -> Response {
+        self.watched.answer(user, None)
     }
 
     /// How many watch.

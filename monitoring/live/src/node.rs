@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use jiff::Timestamp;
 use minicloud_api::part::{Need, Part, Shutdown};
+use minicloud_api::user::UserInfo;
 use minicloud_exporter::{Meter, Reading, Settings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use crate::board::Board;
 use crate::change::moved;
 use crate::measurements::{COLLECTORS, Measurements, measure};
-use crate::stream;
+use crate::stream::Watched;
 
 /// Where a node tells how it is doing.
 pub(crate) const PATH: &str = "/v1/measurements";
@@ -44,7 +45,8 @@ pub(crate) struct NodeLine {
 /// The part, of the machine below `root`.
 pub fn part(root: &Path) -> Part {
     let board = Board::default();
-    let (root, shown, counted) = (root.to_owned(), board.clone(), board.clone());
+    let (root, counted) = (root.to_owned(), board.clone());
+    let shown = Watched::new(board.clone());
     Part {
         name: "measurements",
         routes: Router::new().route(PATH, get(answer)).with_state(shown),
@@ -64,8 +66,8 @@ pub fn part(root: &Path) -> Part {
     }
 }
 
-async fn answer(State(board): State<Board>) -> Response {
-    stream::answer(&board, Some(HEARTBEAT))
+async fn answer(State(watched): State<Watched>, Extension(user): Extension<UserInfo>) -> Response {
+    watched.answer(&user.username, Some(HEARTBEAT))
 }
 
 async fn run(root: PathBuf, board: Board, mut shutdown: Shutdown) {
