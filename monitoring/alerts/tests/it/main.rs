@@ -2,5 +2,6 @@
 
 mod documentation;
 mod metrics;
+mod names;
 mod promtool;
 mod rules;
