@@ -22,6 +22,10 @@ const RUN_PACKAGES: &[(&str, &str)] = &[
         "/usr/bin/prometheus-blackbox-exporter",
         "prometheus-blackbox-exporter",
     ),
+    (
+        "/usr/bin/prometheus-alertmanager",
+        "prometheus-alertmanager",
+    ),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
 ];
 
@@ -63,6 +67,7 @@ const SOAK_PACKAGES: &[(&str, &str)] = &[
 /// second one would collect everything twice.
 const DAEMONS: &[&str] = &[
     "prometheus",
+    "prometheus-alertmanager",
     "prometheus-blackbox-exporter",
     "prometheus-node-exporter",
 ];
@@ -72,6 +77,9 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// What reads our TOSCA in a test. Pinned: another version may find other faults in the same template.
 const TOSCA_PARSER: &str = "tosca-parser==2.15.0";
+
+/// The mail server that a test lets Alertmanager hand its mail to.
+const MAIL_SERVER: &str = "aiosmtpd==1.4.6";
 
 /// The project's root.
 pub fn root() -> PathBuf {
@@ -274,9 +282,9 @@ pub fn kubectl() -> anyhow::Result<PathBuf> {
     Ok(venv.join("bin/kubectl"))
 }
 
-/// A Python with the official Kubernetes client and a parser of TOSCA.
+/// A Python with the official Kubernetes client, a parser of TOSCA and a mail server.
 pub fn python() -> anyhow::Result<PathBuf> {
-    let venv = venv("python", &["kubernetes", TOSCA_PARSER])?;
+    let venv = venv("python", &["kubernetes", TOSCA_PARSER, MAIL_SERVER])?;
     Ok(venv.join("bin/python3"))
 }
 

@@ -14,6 +14,7 @@ use crate::settings::Settings;
 
 mod addresses;
 mod certificates;
+mod companions;
 mod control;
 mod ensure;
 pub mod files;

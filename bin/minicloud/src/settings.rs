@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ipnet::Ipv4Net;
+use minicloud_alertmanager::choice::Given as Alerting;
 use minicloud_console::Origin;
 use minicloud_prometheus::engine::Choice;
 use serde::Deserialize;
@@ -133,6 +134,87 @@ pub struct Flags {
         hide_env = true
     )]
     pub prometheus_retention_size: Option<String>,
+    /// A folder of alert and recording rules of one's own, `*.yml`, which join the managed Prometheus' [default: none].
+    #[arg(
+        long,
+        env = "MINICLOUD_ALERT_RULES_DIR",
+        value_name = "DIR",
+        hide_env = true
+    )]
+    pub alert_rules_dir: Option<PathBuf>,
+    /// Which Alertmanager tells of alerts: `off`, `managed` (Debian's, run by the server), or the URL of one [default: off].
+    #[arg(
+        long,
+        env = "MINICLOUD_ALERTMANAGER",
+        value_name = "off|managed|URL",
+        hide_env = true
+    )]
+    pub alertmanager: Option<String>,
+    /// The port on 127.0.0.1 of the managed Alertmanager [default: 9093].
+    #[arg(
+        long,
+        env = "MINICLOUD_ALERTMANAGER_PORT",
+        value_name = "PORT",
+        hide_env = true
+    )]
+    pub alertmanager_port: Option<u16>,
+    /// An alertmanager.yml of one's own, instead of mail by the settings `smtp-…`.
+    #[arg(
+        long,
+        env = "MINICLOUD_ALERTMANAGER_CONFIG_FILE",
+        value_name = "FILE",
+        hide_env = true
+    )]
+    pub alertmanager_config_file: Option<PathBuf>,
+    /// The mail server for alerts.
+    #[arg(
+        long,
+        env = "MINICLOUD_SMTP_SMARTHOST",
+        value_name = "HOST:PORT",
+        hide_env = true
+    )]
+    pub smtp_smarthost: Option<String>,
+    /// Whom mail about alerts is from.
+    #[arg(
+        long,
+        env = "MINICLOUD_SMTP_FROM",
+        value_name = "ADDRESS",
+        hide_env = true
+    )]
+    pub smtp_from: Option<String>,
+    /// Who gets mail about alerts; may be repeated.
+    #[arg(
+        long,
+        env = "MINICLOUD_SMTP_TO",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        hide_env = true
+    )]
+    pub smtp_to: Vec<String>,
+    /// Who signs in at the mail server [default: nobody].
+    #[arg(
+        long,
+        env = "MINICLOUD_SMTP_AUTH_USERNAME",
+        value_name = "NAME",
+        hide_env = true
+    )]
+    pub smtp_auth_username: Option<String>,
+    /// A file with the password for the mail server.
+    #[arg(
+        long,
+        env = "MINICLOUD_SMTP_AUTH_PASSWORD_FILE",
+        value_name = "FILE",
+        hide_env = true
+    )]
+    pub smtp_auth_password_file: Option<PathBuf>,
+    /// Whether the mail server has to speak TLS [default: true].
+    #[arg(
+        long,
+        env = "MINICLOUD_SMTP_REQUIRE_TLS",
+        value_name = "true|false",
+        hide_env = true
+    )]
+    pub smtp_require_tls: Option<bool>,
     /// The port on 127.0.0.1 of the blackbox exporter, which runs while there are Probes [default: 9115].
     #[arg(
         long,
@@ -236,6 +318,9 @@ pub struct Settings {
     pub prometheus_scrape_interval: String,
     pub prometheus_retention_time: String,
     pub prometheus_retention_size_bytes: u64,
+    pub alert_rules_dir: Option<PathBuf>,
+    pub alertmanager: minicloud_alertmanager::choice::Choice,
+    pub alertmanager_port: u16,
     pub blackbox_exporter_port: u16,
     pub tls_san: Vec<String>,
     pub pod_cidr: Ipv4Net,
@@ -296,6 +381,24 @@ impl Flags {
             prometheus_retention_size: self
                 .prometheus_retention_size
                 .or(file.prometheus_retention_size),
+            alert_rules_dir: self.alert_rules_dir.or(file.alert_rules_dir),
+            alertmanager: self.alertmanager.or(file.alertmanager),
+            alertmanager_port: self.alertmanager_port.or(file.alertmanager_port),
+            alertmanager_config_file: self
+                .alertmanager_config_file
+                .or(file.alertmanager_config_file),
+            smtp_smarthost: self.smtp_smarthost.or(file.smtp_smarthost),
+            smtp_from: self.smtp_from.or(file.smtp_from),
+            smtp_to: if self.smtp_to.is_empty() {
+                file.smtp_to
+            } else {
+                self.smtp_to
+            },
+            smtp_auth_username: self.smtp_auth_username.or(file.smtp_auth_username),
+            smtp_auth_password_file: self
+                .smtp_auth_password_file
+                .or(file.smtp_auth_password_file),
+            smtp_require_tls: self.smtp_require_tls.or(file.smtp_require_tls),
             blackbox_exporter_port: self.blackbox_exporter_port.or(file.blackbox_exporter_port),
             tls_san: if self.tls_san.is_empty() {
                 file.tls_san
@@ -374,6 +477,17 @@ impl Flags {
             self.prometheus_token_file,
             self.prometheus_ca_file,
         )?;
+        let alertmanager = Alerting {
+            alertmanager: self.alertmanager,
+            config_file: self.alertmanager_config_file,
+            smarthost: self.smtp_smarthost,
+            from: self.smtp_from,
+            to: self.smtp_to,
+            username: self.smtp_auth_username,
+            password_file: self.smtp_auth_password_file,
+            require_tls: self.smtp_require_tls,
+        }
+        .choose()?;
         let range = self.node_port_range.unwrap_or_else(|| "30000-32767".into());
         Ok(Settings {
             data_dir: absolute(self.data_dir, DEFAULT_DATA_DIR)?,
@@ -406,6 +520,9 @@ impl Flags {
                 Some(text) => size("prometheus-retention-size", text)?,
                 None => minicloud_prometheus::storage::DEFAULT_SIZE_BYTES,
             },
+            alert_rules_dir: self.alert_rules_dir,
+            alertmanager,
+            alertmanager_port: self.alertmanager_port.unwrap_or(9093),
             blackbox_exporter_port: self.blackbox_exporter_port.unwrap_or(9115),
             tls_san: self.tls_san,
             pod_cidr,
@@ -579,6 +696,8 @@ mod tests {
         check("console-embed-origins = ['*']", "console-embed-origins");
         check("prometheus = 'on'", "managed, off");
         check("prometheus-scrape-interval = '10m'", "120 s");
+        check("alertmanager = 'managed'", "smtp-smarthost");
+        check("smtp-smarthost = 'a:25'", "not managed");
         check("prometheus-retention-time = '5'", "such as 15d");
         check("prometheus-retention-size = '1Mi'", "64Mi or more");
         assert!(

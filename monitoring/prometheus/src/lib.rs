@@ -6,6 +6,7 @@
 pub mod config;
 pub mod engine;
 pub mod managed;
+pub mod own_rules;
 pub mod proxy;
 pub mod storage;
 pub mod targets;

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use minicloud_auth::pki::{CertSpec, Pki};
-use minicloud_daemon::{Loopback, LoopbackError};
+use minicloud_daemon::Loopback;
 use minicloud_listener::status::Check;
-use minicloud_probes::managed::{Probing, TARGETS_FILE};
-use minicloud_prometheus::config::{Extra, loopback_tls};
 use minicloud_prometheus::engine::{Choice, at_url};
 use minicloud_prometheus::managed::{self, Changing, Managed};
 use minicloud_prometheus_client::Prometheus;
 use tokio::sync::watch;
 
 use super::Parts;
+use super::companions::{self, Companions};
 use crate::identities::Identities;
 use crate::settings::Settings;
 
@@ -85,75 +84,27 @@ fn start_managed(
     };
     let loopback = Arc::new(Loopback::new()?);
     let prometheus = Managed::new(config, loopback.clone())?;
-    let probing = probing(settings, &loopback)?;
-    let engine = Engine {
+    let Companions { checks, extra } =
+        companions::start(settings, identities, &loopback, prometheus.client(), parts)?;
+    let mut engine = Engine {
         client: prometheus.client(),
-        checks: vec![
-            Check {
-                name: "prometheus",
-                trouble: Arc::new(prometheus.trouble()),
-            },
-            Check {
-                name: "blackbox-exporter",
-                trouble: Arc::new(probing.trouble()),
-            },
-        ],
+        checks: vec![Check {
+            name: "prometheus",
+            trouble: Arc::new(prometheus.trouble()),
+        }],
     };
-    let (asked, mut asks) = watch::channel("[]".to_owned());
-    let probes = identities.client(&CertSpec::probes())?;
-    let answers = prometheus.client();
-    parts.spawn("probes", |shutdown| async move {
-        probing.run(probes, answers, asked, shutdown).await;
-        Ok(())
-    });
+    engine.checks.extend(checks);
     let (changed, changing) = watch::channel(changing(pki)?);
     let client = identities.client(&CertSpec::prometheus())?;
     let pki = pki.clone();
     parts.spawn("prometheus", |shutdown| async move {
-        let (told, extra) = watch::channel(extra(&asks.borrow_and_update()));
         tokio::select! {
             () = prometheus.run(client, changing, extra, shutdown) => {}
             () = renew(&pki, &changed) => {}
-            () = tell(asks, &told) => {}
         }
         Ok(())
     });
     Ok(engine)
-}
-
-/// What asks the Probes' questions.
-fn probing(settings: &Settings, loopback: &Loopback) -> Result<Probing, LoopbackError> {
-    let config = minicloud_probes::managed::Config {
-        program: PathBuf::from(minicloud_probes::managed::PROGRAM),
-        run_dir: settings.run_dir.clone(),
-        data_dir: settings.data_dir.clone(),
-        port: settings.blackbox_exporter_port,
-    };
-    Probing::new(&config, loopback)
-}
-
-/// What Prometheus reads beyond the cluster's own targets. `probes` is the text of the Probes' targets.
-fn extra(probes: &str) -> Extra {
-    Extra {
-        rules: alert_rules(),
-        scrape_configs: vec![Probing::scrape_config(&loopback_tls())],
-        targets: vec![(TARGETS_FILE.to_owned(), probes.to_owned())],
-        ..Extra::default()
-    }
-}
-
-/// Passes on what changes.
-async fn tell(mut probes: watch::Receiver<String>, told: &watch::Sender<Extra>) {
-    while probes.changed().await.is_ok() {
-        told.send_replace(extra(&probes.borrow_and_update()));
-    }
-    std::future::pending().await
-}
-
-/// The product's own alert rules.
-fn alert_rules() -> Vec<(String, String)> {
-    let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-    minicloud_alerts::FILES.iter().map(own).collect()
 }
 
 /// What is issued for it: the certificate on disk is renewed like the others.
@@ -185,5 +136,5 @@ pub async fn stop(settings: &Settings) {
 
 async fn stop_below(run_dir: &Path) {
     minicloud_daemon::stop(&managed::dir(run_dir)).await;
-    minicloud_probes::managed::stop(run_dir).await;
+    companions::stop(run_dir).await;
 }
