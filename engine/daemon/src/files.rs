@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, fchown, lchown};
 use std::path::{Path, PathBuf};
 
 use crate::user::User;
@@ -100,6 +100,27 @@ pub(crate) fn make_dir(dir: &Path, mode: u32, uid: u32, gid: u32) -> io::Result<
     fs::set_permissions(dir, Permissions::from_mode(mode))
 }
 
+/// A folder of the daemon's own, with all that is in it: an earlier one may have run as somebody else.
+pub(crate) fn own_dir(dir: &Path, user: User) -> io::Result<()> {
+    let is_anothers = fs::metadata(dir).is_ok_and(|m| m.uid() != user.uid);
+    make_dir(dir, 0o700, user.uid, user.gid)?;
+    if is_anothers {
+        give_all(dir, user)?;
+    }
+    Ok(())
+}
+
+fn give_all(dir: &Path, user: User) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        lchown(entry.path(), Some(user.uid), Some(user.gid))?;
+        if entry.file_type()?.is_dir() {
+            give_all(&entry.path(), user)?;
+        }
+    }
+    Ok(())
+}
+
 /// All files below `dir`, whose folders nobody but root can have made.
 fn below(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -120,6 +141,46 @@ fn below(dir: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_goes_on_under_another_user() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("data");
+        let (first, second) = (
+            User {
+                uid: 65521,
+                gid: 65521,
+            },
+            User {
+                uid: 12345,
+                gid: 12346,
+            },
+        );
+        own_dir(&dir, first).unwrap();
+        fs::create_dir_all(dir.join("empty")).unwrap();
+        let file = dir.join("wal/segments/0");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "x").unwrap();
+        own_dir(&dir, second).unwrap();
+        for path in [
+            &dir,
+            &dir.join("empty"),
+            &dir.join("wal"),
+            &dir.join("wal/segments"),
+            &file,
+        ] {
+            let about = fs::metadata(path).unwrap();
+            assert_eq!(
+                (about.uid(), about.gid()),
+                (12345, 12346),
+                "{}",
+                path.display()
+            );
+        }
+    }
 
     fn me() -> User {
         User {

@@ -45,13 +45,13 @@ pub struct Daemon {
     pub log_file: PathBuf,
     /// The port on 127.0.0.1.
     pub port: u16,
-    /// Whom it runs as.
-    pub user: User,
+    /// Whom it runs as; asked at each start, since the package that makes a user may come later.
+    pub user: fn() -> User,
     /// Capabilities that it keeps, as capabilities(7) names them in lower case without `cap_`, e.g. `net_raw`.
     pub capabilities: &'static [&'static str],
     /// The path that answers 200 when it is ready for work, e.g. `/-/ready`.
     pub health: &'static str,
-    /// Called when it ended before it was ready, in a thread that may block, before it is started again.
+    /// Called when it has ended, in a thread that may block, before it is started again.
     pub mend: Arc<dyn Fn(&Failure) + Send + Sync>,
 }
 
@@ -64,10 +64,10 @@ impl std::fmt::Debug for Daemon {
     }
 }
 
-/// A start that failed.
+/// An end that nobody wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// How many starts in a row did.
+    /// How many in a row came before it was ready: 0 when it was.
     pub in_a_row: u32,
     /// The end of what the daemon logged since.
     pub said: String,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use minicloud_process::Pidfd;
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
-use crate::Daemon;
 use crate::log;
 use crate::loopback::WEB_FILE;
+use crate::{Daemon, User};
 
 /// What the kernel shall end first when memory is short: these can be started again, workloads lose what they did.
 const OOM_SCORE_ADJ: &str = "500";
@@ -85,7 +86,7 @@ fn words(daemon: &Daemon) -> Vec<String> {
 
 /// The daemon that runs as it should. Others of the same folder are ended: they were started with other settings, or from a
 /// program that was replaced since.
-pub(crate) async fn take_over(daemon: &Daemon) -> Option<Process> {
+pub(crate) async fn take_over(daemon: &Daemon, user: User) -> Option<Process> {
     let wanted = command_line(daemon);
     let mut found = None;
     for pid in of_folder(&daemon.dir) {
@@ -93,7 +94,11 @@ pub(crate) async fn take_over(daemon: &Daemon) -> Option<Process> {
             continue;
         };
         let line = fs::read(proc(pid, "cmdline")).unwrap_or_default();
-        if found.is_none() && line == wanted && same_environment(daemon, pid) && !is_outdated(pid) {
+        let as_wanted = line == wanted
+            && uid(pid) == Some(user.uid)
+            && same_environment(daemon, pid)
+            && !is_outdated(pid);
+        if found.is_none() && as_wanted {
             tracing::info!(pid = pidfd.pid(), "{} runs already", daemon.name);
             let log_from = log::length(&daemon.log_file);
             found = Some(Process { pidfd, log_from });
@@ -123,15 +128,24 @@ fn proc(pid: Pid, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{}/{name}", pid.as_raw_nonzero()))
 }
 
-/// Processes with the folder's mark: a number that was written down might be missing or another's.
+/// Processes with the folder's mark: a number that was written down might be missing or another's. A process in a container may have
+/// any command line, but not this machine's root folder.
 fn of_folder(dir: &Path) -> Vec<Pid> {
     let mark = mark(dir);
+    let folder = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    let root = folder(Path::new("/"));
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter_map(Pid::from_raw)
         .filter(|pid| fs::read(proc(*pid, "cmdline")).is_ok_and(|line| has_word(&line, &mark)))
+        .filter(|pid| folder(&proc(*pid, "root")) == root)
         .collect()
+}
+
+/// Whom a process runs as.
+fn uid(pid: Pid) -> Option<u32> {
+    fs::metadata(proc(pid, "")).ok().map(|m| m.uid())
 }
 
 fn has_word(line: &[u8], word: &str) -> bool {
@@ -152,14 +166,14 @@ fn is_outdated(pid: Pid) -> bool {
 }
 
 /// Starts the daemon apart from this process: own process group, no inherited streams or environment, none of root's rights.
-pub(crate) fn spawn(daemon: &Daemon) -> io::Result<Process> {
+pub(crate) fn spawn(daemon: &Daemon, user: User) -> io::Result<Process> {
     let log = log::open(&daemon.log_file)?;
     let log_from = log.metadata()?.len();
     let errors = log.try_clone()?;
     let words = words(daemon);
     // `setpriv` replaces itself by what it starts, so the process id stays.
     let mut command = Command::new("setpriv");
-    command.args(rights(daemon)).arg("--").args(&words);
+    command.args(rights(daemon, user)).arg("--").args(&words);
     let mut child = command
         .env_clear()
         .envs(
@@ -191,15 +205,15 @@ pub(crate) fn spawn(daemon: &Daemon) -> io::Result<Process> {
 }
 
 /// setpriv's words for the user without rights but the capabilities that the daemon keeps.
-fn rights(daemon: &Daemon) -> Vec<String> {
+fn rights(daemon: &Daemon, user: User) -> Vec<String> {
     let kept: String = daemon
         .capabilities
         .iter()
         .map(|name| format!(",+{name}"))
         .collect();
     let mut words = vec![
-        format!("--reuid={}", daemon.user.uid),
-        format!("--regid={}", daemon.user.gid),
+        format!("--reuid={}", user.uid),
+        format!("--regid={}", user.gid),
         "--clear-groups".to_owned(),
         "--no-new-privs".to_owned(),
         format!("--bounding-set=-all{kept}"),

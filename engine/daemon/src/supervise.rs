@@ -8,9 +8,9 @@ use minicloud_api::part::Shutdown;
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
-use crate::files::{Files, make_dir};
+use crate::files::{Files, own_dir};
 use crate::process::{self, Process};
-use crate::{Daemon, Failure, State, health, log};
+use crate::{Daemon, Failure, State, User, health, log};
 
 /// Changes that come together are written together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -22,8 +22,8 @@ const SOUND: Duration = Duration::from_secs(300);
 const ASK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// How long one may take to be ready: reading a journal anew on a slow disk takes minutes.
 const START: Duration = Duration::from_secs(15 * 60);
-/// How long one that was ready may be without an answer.
-const HANG: Duration = Duration::from_secs(150);
+/// How long one that was ready may be without an answer, from the first that did not come.
+const HANG: Duration = Duration::from_secs(120);
 /// How often a program that is not installed is looked for.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -76,13 +76,11 @@ async fn keep(
         tracing::warn!(why, said, pause_ms, "{} is started again", daemon.name);
         let last = said.lines().last().unwrap_or_default();
         state.send_replace(State::Failed(format!("{why}; its last words: {last}")));
-        if in_a_row > 0 {
-            let failure = Failure { in_a_row, said };
-            let mend = daemon.mend.clone();
-            let mended = tokio::task::spawn_blocking(move || mend(&failure)).await;
-            if let Err(error) = mended {
-                tracing::error!(%error, "mending {} broke off", daemon.name);
-            }
+        let failure = Failure { in_a_row, said };
+        let mend = daemon.mend.clone();
+        let mended = tokio::task::spawn_blocking(move || mend(&failure)).await;
+        if let Err(error) = mended {
+            tracing::error!(%error, "mending {} broke off", daemon.name);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
@@ -105,18 +103,26 @@ async fn live(
     tls: &Arc<ClientConfig>,
     state: &watch::Sender<State>,
 ) -> io::Result<Life> {
-    let mut must_reload = write(daemon, files)?;
-    if let Some(dir) = &daemon.data_dir {
-        make_dir(dir, 0o700, daemon.user.uid, daemon.user.gid)?;
-    }
-    let process = match process::take_over(daemon).await {
+    let user = (daemon.user)();
+    let mut must_reload = write(daemon, files, user)?;
+    let process = match process::take_over(daemon, user).await {
         Some(process) => process,
         None => {
             must_reload = false;
-            process::spawn(daemon)?
+            if let Some(dir) = &daemon.data_dir {
+                own_dir(dir, user)?;
+            }
+            process::spawn(daemon, user)?
         }
     };
-    let end = watch_over(daemon, files, tls, state, &process, &mut must_reload).await;
+    let watched = Watched {
+        daemon,
+        user,
+        process: &process,
+        tls,
+        state,
+    };
+    let end = watched.until_it_ends(files, must_reload).await;
     if end.1 != ENDED {
         process.end().await;
     }
@@ -129,72 +135,86 @@ async fn live(
 
 const ENDED: &str = "it ended";
 
-/// Returns when the daemon has ended, or must be ended: since when it was ready, and why.
-async fn watch_over(
-    daemon: &Daemon,
-    files: &mut watch::Receiver<Files>,
-    tls: &Arc<ClientConfig>,
-    state: &watch::Sender<State>,
-    process: &Process,
-    must_reload: &mut bool,
-) -> (Option<Instant>, &'static str) {
-    let mut ready_since = None;
-    let mut last_answer = Instant::now();
-    let mut told = true;
-    loop {
-        let pause = if ready_since.is_some() { ASK.1 } else { ASK.0 };
-        let ask = async {
-            tokio::time::sleep(pause).await;
-            health::ask(daemon.port, daemon.health, tls).await
-        };
-        let answer = tokio::select! {
-            () = process.ended() => return (ready_since, ENDED),
-            changed = files.changed(), if told => {
-                if changed.is_err() {
-                    // Nobody has anything to tell any more; the daemon is watched all the same.
-                    told = false;
+/// A daemon that runs.
+struct Watched<'a> {
+    daemon: &'a Daemon,
+    user: User,
+    process: &'a Process,
+    tls: &'a Arc<ClientConfig>,
+    state: &'a watch::Sender<State>,
+}
+
+impl Watched<'_> {
+    /// Returns when it has ended, or must be ended: since when it was ready, and why.
+    async fn until_it_ends(
+        &self,
+        files: &mut watch::Receiver<Files>,
+        mut must_reload: bool,
+    ) -> (Option<Instant>, &'static str) {
+        let daemon = self.daemon;
+        let mut ready_since = None;
+        let mut silent_since = None;
+        let mut told = true;
+        // Goes on while files change, or a daemon whose files change all the time would never be asked.
+        let mut asking = Box::pin(self.ask(ASK.0));
+        loop {
+            let answer = tokio::select! {
+                () = self.process.ended() => return (ready_since, ENDED),
+                changed = files.changed(), if told => {
+                    if changed.is_err() {
+                        // Nobody has anything to tell any more; the daemon is watched all the same.
+                        told = false;
+                        continue;
+                    }
+                    tokio::time::sleep(SETTLE).await;
+                    match write(daemon, files, self.user) {
+                        Ok(reload) => must_reload |= reload,
+                        Err(error) => tracing::error!(%error, dir = %daemon.dir.display(), "the files of {} cannot be written", daemon.name),
+                    }
+                    // The signal would end one that does not listen for it yet.
+                    if ready_since.is_some() && std::mem::take(&mut must_reload) {
+                        self.process.reload();
+                    }
                     continue;
                 }
-                tokio::time::sleep(SETTLE).await;
-                match write(daemon, files) {
-                    Ok(reload) => *must_reload |= reload,
-                    Err(error) => tracing::error!(%error, dir = %daemon.dir.display(), "the files of {} cannot be written", daemon.name),
+                answer = &mut asking => answer,
+            };
+            match answer {
+                Ok(()) => {
+                    silent_since = None;
+                    if ready_since.is_none() {
+                        ready_since = Some(Instant::now());
+                        self.state.send_replace(State::Ready);
+                        tracing::info!(pid = self.process.pid(), "{} is ready", daemon.name);
+                        if std::mem::take(&mut must_reload) {
+                            self.process.reload();
+                        }
+                    }
                 }
-                // The signal would end one that does not listen for it yet.
-                if ready_since.is_some() && std::mem::take(must_reload) {
-                    process.reload();
-                }
-                continue;
-            }
-            answer = ask => answer,
-        };
-        match answer {
-            Ok(()) => {
-                last_answer = Instant::now();
-                if ready_since.is_none() {
-                    ready_since = Some(last_answer);
-                    state.send_replace(State::Ready);
-                    tracing::info!(pid = process.pid(), "{} is ready", daemon.name);
-                    if std::mem::take(must_reload) {
-                        process.reload();
+                Err(error) => {
+                    tracing::debug!(%error, "{} does not answer", daemon.name);
+                    let since = *silent_since.get_or_insert_with(Instant::now);
+                    let patience = if ready_since.is_some() { HANG } else { START };
+                    if since.elapsed() >= patience {
+                        return (ready_since, "it does not answer");
                     }
                 }
             }
-            Err(error) => {
-                tracing::debug!(%error, "{} does not answer", daemon.name);
-                let patience = if ready_since.is_some() { HANG } else { START };
-                if last_answer.elapsed() >= patience {
-                    return (ready_since, "it does not answer");
-                }
+            if let Err(error) = log::trim(&daemon.log_file) {
+                tracing::warn!(file = %daemon.log_file.display(), %error, "the log of {} cannot be cut", daemon.name);
             }
+            let pause = if ready_since.is_some() { ASK.1 } else { ASK.0 };
+            asking = Box::pin(self.ask(pause));
         }
-        if let Err(error) = log::trim(&daemon.log_file) {
-            tracing::warn!(file = %daemon.log_file.display(), %error, "the log of {} cannot be cut", daemon.name);
-        }
+    }
+
+    async fn ask(&self, pause: Duration) -> Result<(), health::Silence> {
+        tokio::time::sleep(pause).await;
+        health::ask(self.daemon.port, self.daemon.health, self.tls).await
     }
 }
 
-fn write(daemon: &Daemon, files: &mut watch::Receiver<Files>) -> io::Result<bool> {
+fn write(daemon: &Daemon, files: &mut watch::Receiver<Files>, user: User) -> io::Result<bool> {
     let files = files.borrow_and_update().clone();
-    files.write(&daemon.dir, daemon.user)
+    files.write(&daemon.dir, user)
 }

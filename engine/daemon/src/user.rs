@@ -9,10 +9,11 @@ pub struct User {
     pub gid: u32,
 }
 
-/// Where there is no such user: a number that nobody else has. `nobody` itself is shared, so its processes could read the keys.
+/// Where there is no such user: a number that nobody else has. `nobody` itself is shared, so its processes could read the keys;
+/// so is 65532, by which many images run.
 const NO_ONE: User = User {
-    uid: 65532,
-    gid: 65532,
+    uid: 65521,
+    gid: 65521,
 };
 
 impl User {

@@ -189,7 +189,7 @@ fn daemon(config: &Config) -> Daemon {
         log_file: config.data_dir.join("logs/blackbox-exporter.log"),
         data_dir: None,
         port: config.port,
-        user: USER,
+        user: || USER,
         // Debian's package marks the file in a way that takes inherited capabilities away; see `allow_ping`.
         capabilities: &[],
         health: "/-/healthy",

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use crate::storage::LATE;
 use minicloud_daemon::{CA_FILE, CLIENT_FILE};
 use serde_json::{Value, json};
 
@@ -101,6 +102,8 @@ pub fn prometheus_yml(scraping: &Scraping, extra: &Extra) -> String {
             "scrape_timeout": timeout(&scraping.interval),
             "evaluation_interval": scraping.interval,
         },
+        // A clock that was ahead and is put right stops no measuring.
+        "storage": { "tsdb": { "out_of_order_time_window": LATE } },
         "rule_files": [format!("{RULES_DIR}/*.yml")],
         "scrape_configs": scrape_configs(scraping, extra),
     });

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use minicloud_api::part::Shutdown;
@@ -14,7 +15,7 @@ use crate::config::{
     CLUSTER_CA_FILE, CONFIG_FILE, Extra, NODES_FILE, PODS_FILE, RULES_DIR, SCRAPER_FILE,
     SERVICES_FILE, Scraping, prometheus_yml,
 };
-use crate::storage;
+use crate::storage::{self, Remedy};
 use crate::targets::{self, Known};
 
 /// Where Debian's package puts it.
@@ -74,6 +75,8 @@ pub struct Managed {
     /// What the TLS of its own port needs.
     fixed: Files,
     state: watch::Sender<State>,
+    /// Set before it is ended because its store is ahead of the clock.
+    is_ahead: Arc<AtomicBool>,
 }
 
 impl Managed {
@@ -84,9 +87,11 @@ impl Managed {
     pub fn new(config: Config, loopback: Arc<Loopback>) -> Result<Self, LoopbackError> {
         let fixed = loopback.serving(Files::default())?;
         let fixed = loopback.calling(fixed, "prometheus")?;
-        let daemon = daemon(&config);
+        let is_ahead = Arc::<AtomicBool>::default();
+        let daemon = daemon(&config, is_ahead.clone());
         Ok(Self {
             daemon,
+            is_ahead,
             config,
             loopback,
             fixed,
@@ -136,10 +141,66 @@ impl Managed {
         };
         let (files, told) = watch::channel(gathered.files());
         let tls = self.loopback.client();
+        let clock = Clock {
+            state: self.state.subscribe(),
+            dir: self.daemon.dir.clone(),
+            port: self.daemon.port,
+            tls: tls.clone(),
+            is_ahead: self.is_ahead,
+        };
         tokio::select! {
             () = minicloud_daemon::run(self.daemon, told, tls, self.state, shutdown) => {}
+            () = clock.run() => {}
             () = targets::follow::run(client, known) => {}
             () = gathered.run(files) => {}
+        }
+    }
+}
+
+/// How often the store is compared with the clock, and how often in a row it has to be ahead: after a start without a network the clock
+/// may be behind for a while.
+const LOOK: Duration = Duration::from_secs(600);
+const LOOKS: u32 = 4;
+const MAX_STATUS_BYTES: usize = 1 << 20;
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks whether the clock was wrong once. Prometheus is well then and says nothing, and keeps nothing that is measured until the clock
+/// has caught up.
+struct Clock {
+    state: watch::Receiver<State>,
+    dir: PathBuf,
+    port: u16,
+    tls: Arc<rustls::ClientConfig>,
+    is_ahead: Arc<AtomicBool>,
+}
+
+impl Clock {
+    async fn run(mut self) {
+        let mut in_a_row = 0;
+        loop {
+            if self.state.wait_for(|s| *s == State::Ready).await.is_err() {
+                // The server is ending.
+                return std::future::pending().await;
+            }
+            let status = minicloud_daemon::get(
+                self.port,
+                "/api/v1/status/tsdb",
+                &self.tls,
+                MAX_STATUS_BYTES,
+                STATUS_PATIENCE,
+            );
+            let now_ms = k8s_openapi::jiff::Timestamp::now().as_millisecond();
+            let is_ahead = status.await.is_ok_and(|s| storage::is_ahead(&s, now_ms));
+            in_a_row = if is_ahead { in_a_row + 1 } else { 0 };
+            if in_a_row == LOOKS {
+                tracing::error!(
+                    "the store of Prometheus is ahead of the clock, which was wrong once: nothing measured now would be kept"
+                );
+                self.is_ahead.store(true, Ordering::Relaxed);
+                minicloud_daemon::stop(&self.dir).await;
+                in_a_row = 0;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }
@@ -214,7 +275,7 @@ impl Gathered {
     }
 }
 
-fn daemon(config: &Config) -> Daemon {
+fn daemon(config: &Config, is_ahead: Arc<AtomicBool>) -> Daemon {
     let data_dir = config.data_dir.join("prometheus");
     let size = storage::size_limit(
         config.retention_size_bytes,
@@ -226,7 +287,12 @@ fn daemon(config: &Config) -> Daemon {
     let mend = {
         let data_dir = data_dir.clone();
         move |failure: &Failure| {
-            if let Err(error) = storage::mend(&data_dir, storage::remedy(failure)) {
+            let remedy = if is_ahead.swap(false, Ordering::Relaxed) {
+                Remedy::MoveAside
+            } else {
+                storage::remedy(failure)
+            };
+            if let Err(error) = storage::mend(&data_dir, remedy) {
                 tracing::error!(%error, dir = %data_dir.display(), "the store of Prometheus cannot be moved aside");
             }
         }
@@ -251,7 +317,7 @@ fn daemon(config: &Config) -> Daemon {
         log_file: config.data_dir.join("logs/prometheus.log"),
         data_dir: Some(data_dir),
         port: config.port,
-        user: User::named("prometheus"),
+        user: || User::named("prometheus"),
         capabilities: &[],
         health: "/-/ready",
         mend: Arc::new(mend),

@@ -85,6 +85,19 @@ pub fn remedy(failure: &Failure) -> Remedy {
     }
 }
 
+/// How far behind its newest sample Prometheus still takes one: clocks are put right by minutes, and an hour is what a machine without
+/// a clock of its own may be wrong by after a restart.
+pub const LATE: &str = "3h";
+const LATE_MS: i64 = 3 * 3600 * 1000;
+
+/// Whether the newest sample of a store lies so far ahead of the clock that nothing that is measured now is kept. `status` is the
+/// answer of `/api/v1/status/tsdb`, `now_ms` Unix time in milliseconds.
+pub fn is_ahead(status: &str, now_ms: i64) -> bool {
+    let status: serde_json::Value = serde_json::from_str(status).unwrap_or_default();
+    let newest = status["data"]["headStats"]["maxTime"].as_i64();
+    newest.is_some_and(|newest| newest.saturating_sub(now_ms) > LATE_MS)
+}
+
 /// Carries a remedy out. One older store is kept aside.
 ///
 /// # Errors
@@ -130,6 +143,23 @@ mod tests {
         check(512 * MIB, 0, 0, 64 * MIB);
         check(u64::MAX, u64::MAX, u64::MAX, 1 << 61);
         check(10 * MIB, 0, 0, 10 * MIB);
+    }
+
+    #[test]
+    fn a_store_is_ahead_when_no_sample_of_now_fits() {
+        let check = |newest: &str, expected| {
+            let status = format!(r#"{{"data":{{"headStats":{{"maxTime":{newest}}}}}}}"#);
+            assert_eq!(is_ahead(&status, 1_800_000_000_000), expected, "{newest}");
+        };
+        check("1800000000000", false);
+        check("1800010000000", false);
+        check("1800010800001", true);
+        check("4102444800000", true);
+        // An empty head.
+        check("-9223372036854775808", false);
+        check("9223372036854775807", true);
+        check("null", false);
+        assert!(!is_ahead("nonsense", 0));
     }
 
     #[test]
