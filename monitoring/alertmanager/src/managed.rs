@@ -103,7 +103,7 @@ impl Managed {
             Sending::File(path) => {
                 let text = read(path)?;
                 let arguments = ["check-config", CHECKED_FILE];
-                match check(Path::new(AMTOOL), &arguments, &text, self.daemon.user).await {
+                match check(Path::new(AMTOOL), &arguments, &text, (self.daemon.user)()).await {
                     // It will say itself what is wrong with it.
                     Ok(()) | Err(CheckError::Unable { .. }) => {
                         Ok(files.configuration(CONFIG_FILE, text))
@@ -168,7 +168,7 @@ fn daemon(config: &Config) -> Daemon {
         data_dir: Some(data_dir),
         port: config.port,
         // Not Prometheus' user: what each keeps is none of the other's.
-        user: User {
+        user: || User {
             uid: 65_530,
             gid: 65_530,
         },

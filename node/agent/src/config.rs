@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::server::ResolvesServerCert;
 
 /// Settings of one agent.
 #[derive(Debug, Clone)]
@@ -42,14 +45,12 @@ pub struct Config {
     pub version: String,
 }
 
-/// TLS of the agent's server. PEM texts. Debug hides the key.
+/// TLS of the agent's server. Debug hides the key.
 #[derive(Clone)]
 pub struct ServerTls {
-    /// Certificate chain for the node's name and addresses.
-    pub certificate: String,
-    /// Its private key.
-    pub key: String,
-    /// CA of clients.
+    /// The certificate for the node's name and addresses, asked for at each handshake: it is renewed while the agent runs.
+    pub serving: Arc<dyn ResolvesServerCert>,
+    /// CA of clients, PEM.
     pub client_ca: String,
     /// Common names that may use the server, e.g. `kube-apiserver-kubelet-client`.
     pub allowed_names: Vec<String>,

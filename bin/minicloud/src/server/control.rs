@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use minicloud_api::part::Shutdown;
 use minicloud_apiserver::ApiServer;
 use minicloud_auth::pki::{CertSpec, Pki, ServerNames, ServingCert, client_config, server_config};
 use minicloud_auth::token::{ServiceAccountTokens, default_issuer};
 use minicloud_store::Store;
 
+use super::certificates::Renewal;
 use super::prometheus::Engine;
 use super::{Parts, any, listen};
 use crate::identities::{self, Identities};
@@ -81,12 +81,18 @@ pub async fn start(
         parts,
     )?;
     let renewal = Renewal {
-        settings: settings.clone(),
         pki: pki.clone(),
-        serving,
+        name: "api-server",
         spec: serving_spec,
+        serving,
     };
-    parts.spawn("certificate renewal", |shutdown| renewal.run(shutdown));
+    let admin = (settings.clone(), pki.clone());
+    parts.spawn("certificate renewal", |shutdown| {
+        renewal.run(
+            move || identities::write_admin_kubeconfig(&admin.0, &admin.1),
+            shutdown,
+        )
+    });
     Ok(Control {
         store,
         pki,
@@ -124,11 +130,7 @@ async fn api_server(
     parts: &mut Parts,
 ) -> anyhow::Result<()> {
     let ca_pem = pki.ca_pem();
-    let agent_identity = pki.ensure(
-        "api-server-to-agent",
-        &CertSpec::kubelet_client(),
-        Timestamp::now(),
-    )?;
+    let agent_identity = pki.issue(&CertSpec::kubelet_client().in_memory(), Timestamp::now())?;
     let issuer = default_issuer(&settings.cluster_domain);
     let tokens = ServiceAccountTokens::open(&settings.pki_dir(), issuer, &[])?;
     let config = minicloud_apiserver::Config {
@@ -256,38 +258,4 @@ fn listener(
             .map_err(Into::into)
     });
     Ok(())
-}
-
-/// Renews the certificates on disk and swaps them in without a restart.
-struct Renewal {
-    settings: Settings,
-    pki: Arc<Pki>,
-    serving: Arc<ServingCert>,
-    spec: CertSpec,
-}
-
-impl Renewal {
-    async fn run(self, mut shutdown: Shutdown) -> anyhow::Result<()> {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(RENEWAL) => {}
-                () = shutdown.wait() => return Ok(()),
-            }
-            if let Err(error) = self.renew() {
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "certificates could not be renewed; tried again in an hour"
-                );
-            }
-        }
-    }
-
-    fn renew(&self) -> anyhow::Result<()> {
-        self.serving.replace(
-            &self
-                .pki
-                .ensure("api-server", &self.spec, Timestamp::now())?,
-        )?;
-        identities::write_admin_kubeconfig(&self.settings, &self.pki)
-    }
 }

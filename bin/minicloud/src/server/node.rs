@@ -9,11 +9,12 @@ use anyhow::Context;
 use jiff::Timestamp;
 use minicloud_agent::Agent;
 use minicloud_agent::config::ServerTls;
-use minicloud_auth::pki::{CertSpec, Identity, ServingCert, server_config};
+use minicloud_auth::pki::{CertSpec, ServingCert, server_config};
 use minicloud_containers::config::{Containerd, Engine};
 use minicloud_containers::{Runtime, StartError};
 use tokio::task::JoinHandle;
 
+use super::certificates::Renewal;
 use super::control::Control;
 use super::{Parts, any, listen};
 use crate::settings::Settings;
@@ -115,10 +116,20 @@ pub fn start(
 
     let spec = CertSpec::agent_server(&settings.node_name, &control.names);
     let identity = control.pki.ensure("agent", &spec, Timestamp::now())?;
+    let serving = ServingCert::new(&identity)?;
+    let renewal = Renewal {
+        pki: control.pki.clone(),
+        name: "agent",
+        spec,
+        serving: serving.clone(),
+    };
+    parts.spawn("node certificate renewal", |shutdown| {
+        renewal.run(|| Ok(()), shutdown)
+    });
     let ca_pem = control.pki.ca_pem();
-    metrics(settings, &identity, &ca_pem, client.clone(), parts)?;
+    metrics(settings, serving.clone(), &ca_pem, client.clone(), parts)?;
 
-    let agent = agent_config(settings, node_ip, &identity, ca_pem);
+    let agent = agent_config(settings, node_ip, serving, ca_pem);
     parts.spawn("agent", |mut shutdown| async move {
         let runtime = tokio::select! {
             runtime = runtime => runtime?.context("cannot run containers")?,
@@ -140,12 +151,11 @@ const METRICS_RETRY: Duration = Duration::from_secs(60);
 /// The node's metrics, for whoever may read them. Another exporter may have the port; the node works without.
 fn metrics(
     settings: &Settings,
-    identity: &Identity,
+    serving: Arc<ServingCert>,
     ca_pem: &str,
     client: kube::Client,
     parts: &mut Parts,
 ) -> anyhow::Result<()> {
-    let serving = ServingCert::new(identity)?;
     let tls = server_config(serving, ca_pem, false, &["h2", "http/1.1"])?;
     let address = listen(settings, settings.metrics_port);
     let engine = engine(settings);
@@ -188,12 +198,11 @@ fn metrics(
 fn agent_config(
     settings: &Settings,
     node_ip: Ipv4Addr,
-    identity: &Identity,
+    serving: Arc<ServingCert>,
     client_ca: String,
 ) -> minicloud_agent::config::Config {
     let tls = ServerTls {
-        certificate: identity.cert_pem.clone(),
-        key: identity.key_pem.clone(),
+        serving,
         client_ca,
         allowed_names: vec![CertSpec::kubelet_client().common_name],
         allowed_groups: Vec::new(),

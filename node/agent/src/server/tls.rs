@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -28,8 +28,6 @@ pub(super) fn acceptor(tls: &ServerTls) -> Result<TlsAcceptor, String> {
             .add(root)
             .map_err(|e| format!("the CA of clients: {e}"))?;
     }
-    let key = PrivateKeyDer::from_pem_slice(tls.key.as_bytes())
-        .map_err(|e| format!("the server's key: {e}"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
         .allow_unauthenticated()
@@ -39,8 +37,7 @@ pub(super) fn acceptor(tls: &ServerTls) -> Result<TlsAcceptor, String> {
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
         .with_client_cert_verifier(clients)
-        .with_single_cert(chain(&tls.certificate, "the server's certificate")?, key)
-        .map_err(|e| format!("the server's certificate: {e}"))?;
+        .with_cert_resolver(tls.serving.clone());
     // Upgrades (exec, attach, port-forward) are HTTP/1.1's.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))

@@ -7,6 +7,9 @@ use std::time::Duration;
 use minicloud_agent::runtime::PodRuntime;
 use minicloud_agent::{Agent, AgentError, Config, ServerTls};
 use minicloud_api::part::{Shutdown, ShutdownTrigger};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -182,9 +185,14 @@ impl Pki {
 
     fn server(&self) -> ServerTls {
         let (certificate, key) = self.issue("node-1", rcgen::ExtendedKeyUsagePurpose::ServerAuth);
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let provider = rustls::crypto::ring::default_provider();
+        let key = CertifiedKey::from_der(chain, key, &provider).expect("they fit");
         ServerTls {
-            certificate,
-            key,
+            serving: Arc::new(SingleCertAndKey::from(key)),
             client_ca: self.ca_pem.clone(),
             allowed_names: vec!["kube-apiserver".into()],
             allowed_groups: Vec::new(),
