@@ -17,9 +17,6 @@ use super::{Parts, any, listen};
 use crate::identities::{self, Identities};
 use crate::settings::Settings;
 
-/// How often certificates are looked at for renewal.
-const RENEWAL: Duration = Duration::from_secs(3600);
-
 /// The running control plane, as the node needs it.
 pub struct Control {
     /// The state, to be closed last.
