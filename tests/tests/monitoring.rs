@@ -46,6 +46,16 @@ fn devices(c: &Cluster) {
         .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
         .unwrap_or_default();
     assert_eq!(status["memoryBytes"], total * 1024, "{status}");
+    let kvm = &status["canRun"]["kvm"];
+    let expected: &[&str] = match std::path::Path::new("/dev/kvm").exists() {
+        true => &["works", "fails"],
+        false => &["absent"],
+    };
+    assert!(
+        kvm.as_str().is_some_and(|kvm| expected.contains(&kvm)),
+        "a guest was started, or there is no KVM: {}",
+        status["canRun"]
+    );
     let runtimes = status["canRun"]["containerRuntimes"].to_string();
     assert!(runtimes.contains("containerd"), "{status}");
     assert_eq!(device["metadata"]["ownerReferences"][0]["kind"], "Node");

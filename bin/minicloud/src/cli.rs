@@ -41,6 +41,9 @@ pub enum Command {
         #[arg(long)]
         file: PathBuf,
     },
+    /// Start a small guest by KVM and say whether it ran. The server starts this by itself.
+    #[command(hide = true)]
+    ProbeKvm,
     /// Stop everything and remove what the server made on this machine.
     Reset(ResetArgs),
 }

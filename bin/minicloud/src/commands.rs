@@ -24,6 +24,14 @@ pub fn run(arguments: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args),
         Command::Kubeconfig(args) => kubeconfig::run(args).map(|()| ExitCode::SUCCESS),
         Command::Dns { file } => dns::run(&file).map(|()| ExitCode::SUCCESS),
+        Command::ProbeKvm => {
+            let (text, code) = match minicloud_kvm::probe() {
+                Ok(text) => (text, ExitCode::SUCCESS),
+                Err(text) => (text, ExitCode::FAILURE),
+            };
+            println!("{text}");
+            Ok(code)
+        }
         Command::Image(command) => image::run(command).map(|()| ExitCode::SUCCESS),
         Command::Reset(args) => reset::run(args).map(|()| ExitCode::SUCCESS),
     }

@@ -18,6 +18,7 @@ mod companions;
 mod control;
 mod ensure;
 pub mod files;
+mod kvm;
 mod node;
 mod prometheus;
 mod single;

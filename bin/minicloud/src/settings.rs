@@ -232,6 +232,15 @@ pub struct Flags {
         hide_env = true
     )]
     pub tls_san: Vec<String>,
+    /// A Debian package whose version the Device tells, instead of the usual ones; may be repeated.
+    #[arg(
+        long,
+        env = "MINICLOUD_SOFTWARE",
+        value_name = "PACKAGE",
+        value_delimiter = ',',
+        hide_env = true
+    )]
+    pub software: Vec<String>,
     /// The addresses of pods [default: 10.42.0.0/16].
     #[arg(long, env = "MINICLOUD_POD_CIDR", value_name = "CIDR", hide_env = true)]
     pub pod_cidr: Option<Ipv4Net>,
@@ -323,6 +332,7 @@ pub struct Settings {
     pub alertmanager_port: u16,
     pub blackbox_exporter_port: u16,
     pub tls_san: Vec<String>,
+    pub software: Vec<String>,
     pub pod_cidr: Ipv4Net,
     pub service_cidr: Ipv4Net,
     pub cluster_dns: Ipv4Addr,
@@ -404,6 +414,11 @@ impl Flags {
                 file.tls_san
             } else {
                 self.tls_san
+            },
+            software: if self.software.is_empty() {
+                file.software
+            } else {
+                self.software
             },
             pod_cidr: self.pod_cidr.or(file.pod_cidr),
             service_cidr: self.service_cidr.or(file.service_cidr),
@@ -525,6 +540,7 @@ impl Flags {
             alertmanager_port: self.alertmanager_port.unwrap_or(9093),
             blackbox_exporter_port: self.blackbox_exporter_port.unwrap_or(9115),
             tls_san: self.tls_san,
+            software: self.software,
             pod_cidr,
             service_cidr,
             cluster_dns,

@@ -5,6 +5,7 @@
 //! nothing.
 
 pub mod definition;
+mod nvidia;
 pub mod part;
 pub mod report;
 mod summary;

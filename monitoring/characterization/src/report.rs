@@ -3,34 +3,52 @@
 //! Know before changing: the server may be away for days, and a Device is small news; what cannot be written now is written later,
 //! and nothing waits for it.
 
+use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use minicloud_api::part::Shutdown;
+use minicloud_hardware::can_run::KvmVerdict;
 use minicloud_hardware::{DeviceStatus, Inputs, Region, Root};
 use serde_json::{Value, json};
 
-use crate::{GROUP, devices, summary};
+use crate::{GROUP, devices, nvidia, summary};
 
+const KVM: &str = "/dev/kvm";
 /// Between looks. Hardware changes seldom, and there is no one event that says so for all of it.
 const LOOK: Duration = Duration::from_secs(300);
 /// How soon a report that failed is tried again; then twice as long each time, up to [`LOOK`].
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Keeps the Device of the node `name` until shutdown. `client` acts as that node.
-pub async fn run(
-    client: kube::Client,
-    name: String,
-    addresses: Vec<String>,
-    mut shutdown: Shutdown,
-) {
+/// What only the one who starts the node knows.
+pub struct Settings {
+    /// The node's name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// The packages whose versions are told; the usual ones when empty.
+    pub software: Vec<String>,
+    /// Whether machines run by KVM; found once, since it takes a machine to find out. Not asked where there is no `/dev/kvm`.
+    pub kvm: Pin<Box<dyn Future<Output = Option<KvmVerdict>> + Send>>,
+}
+
+/// Keeps the Device of a node until shutdown. `client` acts as that node.
+pub async fn run(client: kube::Client, settings: Settings, mut shutdown: Shutdown) {
+    let kvm = tokio::select! {
+        verdict = settings.kvm, if Path::new(KVM).exists() => verdict,
+        () = shutdown.wait() => return,
+        else => None,
+    };
     let reporter = Reporter {
         nodes: Api::all(client.clone()),
         devices: devices(client),
-        name,
-        addresses,
+        name: settings.name,
+        addresses: settings.addresses,
+        software: settings.software,
+        kvm,
     };
     let mut pause = RETRY;
     loop {
@@ -62,20 +80,28 @@ struct Reporter {
     devices: Api<DynamicObject>,
     name: String,
     addresses: Vec<String>,
+    software: Vec<String>,
+    kvm: Option<KvmVerdict>,
 }
 
 impl Reporter {
     async fn report(&self) -> kube::Result<()> {
         let node = self.nodes.get(&self.name).await?;
-        let inputs = Inputs {
+        let mut inputs = Inputs {
             name: Some(self.name.clone()),
             addresses: self.addresses.clone(),
             roles: roles(&node),
             region: region(&node),
+            kvm_verdict: self.kvm.clone(),
             ..Inputs::default()
         };
-        let looked =
-            tokio::task::spawn_blocking(move || minicloud_hardware::read(&Root::new("/"), &inputs));
+        if !self.software.is_empty() {
+            inputs.software.clone_from(&self.software);
+        }
+        let looked = tokio::task::spawn_blocking(move || {
+            inputs.gpu_details = nvidia::gpus();
+            minicloud_hardware::read(&Root::new("/"), &inputs)
+        });
         let Ok(found) = looked.await else {
             tracing::error!("looking at this machine broke off");
             return Ok(());

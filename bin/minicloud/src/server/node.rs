@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::certificates::Renewal;
 use super::control::Control;
+use super::kvm;
 use super::{Parts, any, listen};
 use crate::settings::Settings;
 
@@ -103,14 +104,15 @@ pub fn start(
         minicloud_controllers::run_node_provisioner(client, name, dir, shutdown)
     });
 
-    let device = (
-        client.clone(),
-        settings.node_name.clone(),
-        vec![node_ip.to_string()],
-    );
+    let device = minicloud_characterization::report::Settings {
+        name: settings.node_name.clone(),
+        addresses: vec![node_ip.to_string()],
+        software: settings.software.clone(),
+        kvm: Box::pin(kvm::verdict()),
+    };
+    let reporter = client.clone();
     parts.spawn("hardware", |shutdown| async move {
-        let (client, name, addresses) = device;
-        minicloud_characterization::report::run(client, name, addresses, shutdown).await;
+        minicloud_characterization::report::run(reporter, device, shutdown).await;
         Ok(())
     });
 
