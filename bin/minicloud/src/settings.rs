@@ -503,6 +503,15 @@ impl Flags {
             require_tls: self.smtp_require_tls,
         }
         .choose()?;
+        let managed = prometheus == Choice::Managed;
+        ensure!(
+            managed || alertmanager == minicloud_alertmanager::choice::Choice::Off,
+            "alertmanager is for the managed Prometheus: name it in the configuration of the one that the setting prometheus names"
+        );
+        ensure!(
+            managed || self.alert_rules_dir.is_none(),
+            "alert-rules-dir is for the managed Prometheus: load the rules into the one that the setting prometheus names"
+        );
         let range = self.node_port_range.unwrap_or_else(|| "30000-32767".into());
         Ok(Settings {
             data_dir: absolute(self.data_dir, DEFAULT_DATA_DIR)?,
@@ -714,6 +723,15 @@ mod tests {
         check("prometheus-scrape-interval = '10m'", "120 s");
         check("alertmanager = 'managed'", "smtp-smarthost");
         check("smtp-smarthost = 'a:25'", "not managed");
+        let off = "prometheus = 'off'\n";
+        check(
+            &format!("{off}alertmanager = 'http://a'"),
+            "managed Prometheus",
+        );
+        check(
+            &format!("{off}alert-rules-dir = '/a'"),
+            "managed Prometheus",
+        );
         check("prometheus-retention-time = '5'", "such as 15d");
         check("prometheus-retention-size = '1Mi'", "64Mi or more");
         assert!(

@@ -93,7 +93,7 @@ impl Rounds {
             let mut pause = None;
             if let Some(known) = known {
                 let checked = self.judge(&known).await;
-                let accepted = self.accepted(&known);
+                let accepted = self.accepted();
                 self.write(&accepted, wanted, file);
                 if !accepted.is_empty() {
                     self.ask(&known, &accepted).await;
@@ -167,20 +167,11 @@ impl Rounds {
         }
     }
 
-    /// Those that are asked: what is good, as far as it is not too much.
-    fn accepted(&mut self, known: &Probes) -> BTreeMap<Key, Spec> {
-        let mut accepted = BTreeMap::new();
-        let mut targets = 0;
-        for key in known.keys() {
-            let Some((_, Ok(spec))) = self.judged.get(key) else {
-                continue;
-            };
-            if targets + spec.targets.len() > MAX_TARGETS {
-                continue;
-            }
-            targets += spec.targets.len();
-            accepted.insert(key.clone(), spec.clone());
-        }
+    /// Those that are asked.
+    fn accepted(&mut self) -> BTreeMap<Key, Spec> {
+        let judged = self.judged.iter();
+        let good = judged.filter_map(|(key, (_, judged))| Some((key, judged.as_ref().ok()?)));
+        let accepted = within(good, MAX_TARGETS);
         self.answers.retain(|key, _| accepted.contains_key(key));
         accepted
     }
@@ -348,5 +339,45 @@ impl Rounds {
     }
 }
 
+/// As many of them, in their order, as have `most` targets together.
+fn within<'a>(good: impl Iterator<Item = (&'a Key, &'a Spec)>, most: usize) -> BTreeMap<Key, Spec> {
+    let mut targets = 0;
+    let fits = good.filter(|(_, spec)| {
+        let fits = targets + spec.targets.len() <= most;
+        targets += if fits { spec.targets.len() } else { 0 };
+        fits
+    });
+    fits.map(|(key, spec)| (key.clone(), spec.clone()))
+        .collect()
+}
+
 /// The reason of what could not be checked yet.
 const UNCHECKED: &str = "NotChecked";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_asks_so_many_targets_and_no_more() {
+        let probe = |name: &str, targets: &[&str]| {
+            let spec = Spec::read(&json!({ "targets": targets, "icmp": {} }));
+            let spec = spec.unwrap_or_else(|errors| panic!("{errors}"));
+            (("shop".to_owned(), name.to_owned()), spec)
+        };
+        let all = BTreeMap::from([
+            probe("a", &["x", "y"]),
+            probe("b", &["x", "y"]),
+            probe("c", &["x"]),
+        ]);
+        let check = |most: usize, expect: &[&str]| {
+            let fits = within(all.iter(), most);
+            let names: Vec<&str> = fits.keys().map(|(_, name)| name.as_str()).collect();
+            assert_eq!(names, expect, "{most}");
+        };
+        check(5, &["a", "b", "c"]);
+        check(4, &["a", "b"]);
+        check(3, &["a", "c"]);
+        check(0, &[]);
+    }
+}

@@ -2,12 +2,12 @@
 //!
 //! Every check is a function that looks and returns a [`Finding`]; nothing is changed.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+mod daemons;
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use minicloud_prometheus::engine::Choice;
-use minicloud_prometheus::managed;
 use serde::Serialize;
 
 use crate::cli::{DoctorArgs, Output};
@@ -120,7 +120,7 @@ fn examine(settings: &Settings) -> Vec<Finding> {
     ));
     findings.push(conntrack());
     findings.push(programs("image tools", &["mmdebstrap"], "mmdebstrap"));
-    findings.extend(prometheus(settings));
+    findings.extend(daemons::findings(settings));
     findings.push(ports(settings));
     findings.push(ranges(settings));
     findings.push(disk(settings));
@@ -280,33 +280,6 @@ fn programs(check: &'static str, names: &[&str], packages: &str) -> Finding {
             format!("apt-get install {packages}"),
         )
     }
-}
-
-/// The Prometheus that the server runs.
-fn prometheus(settings: &Settings) -> Option<Finding> {
-    const CHECK: &str = "Prometheus";
-    if settings.prometheus != Choice::Managed {
-        return None;
-    }
-    if !Path::new(managed::PROGRAM).is_file() {
-        return Some(Finding::warning(
-            CHECK,
-            "missing",
-            "without it nothing is remembered of what is measured: apt-get install prometheus; or name another with --prometheus",
-        ));
-    }
-    let port = settings.prometheus_port;
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
-    let ours = minicloud_daemon::runs(&managed::dir(&settings.run_dir));
-    Some(match (ours, taken) {
-        (true, _) => Finding::ok(CHECK, format!("runs on port {port}")),
-        (false, true) => Finding::warning(
-            CHECK,
-            format!("port {port} is taken by another program"),
-            "if that is Debian's own Prometheus: `systemctl disable --now prometheus`; else give another port with --prometheus-port",
-        ),
-        (false, false) => Finding::ok(CHECK, "there"),
-    })
 }
 
 fn conntrack() -> Finding {
