@@ -83,6 +83,7 @@ fn alerts_reach_people() {
     c.wait_ready();
     timed("own rules", || own_rules(&c));
     timed("mail", || a_mail_comes(&c, &mail));
+    timed("silences", || silences(&c));
     timed("secrets", || nothing_tells_the_password(&c));
     timed("own configuration", || a_configuration_of_ones_own(&mut c));
     timed("off", || switched_off(&mut c));
@@ -188,6 +189,85 @@ fn a_mail_comes(c: &Cluster, mail: &Background) {
     // Twelve hours lie between two mails about the same, and what is worth knowing only is no mail.
     let said = mail.said();
     assert!(!said.contains("WorthKnowing"), "{said}");
+}
+
+/// A silence by who may, and nothing by who may not; `amtool` sees it.
+fn silences(c: &Cluster) {
+    c.k("create serviceaccount ann");
+    let token = c.k("create token ann").trim().to_owned();
+    let call = |method: &str, path: &str, body: &str| -> anyhow::Result<(String, Value)> {
+        let mut curl = c.command("curl");
+        curl.args([
+            "--silent",
+            "--max-time",
+            "20",
+            "--write-out",
+            "\n%{http_code}",
+        ])
+        .arg("--cacert")
+        .arg(c.data_dir().join("pki/ca.crt"))
+        .args(["--header", &format!("Authorization: Bearer {token}")])
+        .args(["--header", "Content-Type: application/json"])
+        .args(["--request", method]);
+        if !body.is_empty() {
+            curl.args(["--data", body]);
+        }
+        let said = run(curl.arg(format!("https://127.0.0.1:3000/alertmanager{path}")))?;
+        let (body, code) = said.rsplit_once('\n').context("no code")?;
+        Ok((
+            code.to_owned(),
+            serde_json::from_str(body).unwrap_or_default(),
+        ))
+    };
+    let code = |method: &str, path: &str, body: &str| {
+        let (code, _) = call(method, path, body).unwrap_or_else(|e| panic!("{e:#}"));
+        code
+    };
+    let now = jiff::Timestamp::now();
+    let silence = serde_json::json!({
+        "matchers": [{ "name": "alertname", "value": "ShopIsOpen", "isRegex": false, "isEqual": true }],
+        "startsAt": now.to_string(), "endsAt": (now + Duration::from_secs(3600)).to_string(),
+        "createdBy": "ann", "comment": "it is known",
+    })
+    .to_string();
+    assert_eq!(code("POST", "/api/v2/silences", &silence), "403");
+    assert_eq!(code("GET", "/api/v2/alerts", ""), "403");
+    c.k("create clusterrolebinding ann --clusterrole=minicloud:alerts-silence --serviceaccount=default:ann");
+    let made = eventually("a silence", Duration::from_secs(15), || {
+        let (code, made) = call("POST", "/api/v2/silences", &silence)?;
+        ensure!(code == "200", "{code}: {made}");
+        Ok(made)
+    });
+    let id = made["silenceID"].as_str().unwrap_or_default();
+    eventually("the alert is silenced", Duration::from_secs(10), || {
+        let (_, alerts) = call("GET", "/api/v2/alerts?silenced=true&active=false", "")?;
+        let alerts = alerts.as_array().cloned().unwrap_or_default();
+        ensure!(
+            alerts.len() == 1 && alerts[0]["labels"]["alertname"] == "ShopIsOpen",
+            "{alerts:?}"
+        );
+        Ok(())
+    });
+    let http = c.scratch().join("http.yml");
+    let ca = c.data_dir().join("pki/ca.crt");
+    let config = format!(
+        "authorization: {{credentials: {token}}}\ntls_config: {{ca_file: {}}}\n",
+        ca.display()
+    );
+    std::fs::write(&http, config).unwrap_or_else(|e| panic!("{e}"));
+    let mut amtool = c.command("amtool");
+    amtool.args([
+        "--alertmanager.url=https://127.0.0.1:3000/alertmanager",
+        "--http.config.file",
+    ]);
+    let said = run(amtool.arg(http).args(["silence", "query"])).unwrap_or_else(|e| panic!("{e:#}"));
+    assert!(said.contains(id) && said.contains("it is known"), "{said}");
+    // Nobody makes alerts, and what is not served says so.
+    assert_eq!(code("POST", "/api/v2/alerts", "[]"), "404");
+    assert_eq!(code("POST", "/-/reload", ""), "404");
+    assert_eq!(code("DELETE", &format!("/api/v2/silence/{id}"), ""), "200");
+    let (_, ended) = call("GET", &format!("/api/v2/silence/{id}"), "").unwrap_or_default();
+    assert_eq!(ended["status"]["state"], "expired", "{ended}");
 }
 
 fn alertmanager(c: &Cluster) -> Option<String> {

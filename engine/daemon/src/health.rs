@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -58,6 +58,26 @@ pub async fn get(
     max_bytes: usize,
     patience: Duration,
 ) -> Result<String, Silence> {
+    let request = Request::get(path).body(Bytes::new())?;
+    let answer = send(port, request, tls, max_bytes, patience).await?;
+    match answer.status() {
+        status if status.is_success() => Ok(String::from_utf8_lossy(answer.body()).into_owned()),
+        status => Err(Silence::Status(status)),
+    }
+}
+
+/// What a daemon on 127.0.0.1 answers to a request for a path, whatever it is: `max_bytes` at most, within `patience`. On a connection of
+/// its own.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn send(
+    port: u16,
+    mut request: Request<Bytes>,
+    tls: &Arc<ClientConfig>,
+    max_bytes: usize,
+    patience: Duration,
+) -> Result<Response<Bytes>, Silence> {
     let asking = async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect(address).await?;
@@ -66,17 +86,16 @@ pub async fn get(
             .connect(name, stream)
             .await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::get(path)
-            .header("host", "127.0.0.1")
-            .body(Empty::<Bytes>::new())?;
+        let host = HeaderValue::from_static("127.0.0.1");
+        request.headers_mut().insert(header::HOST, host);
         let answer = async {
-            let answer = sender.send_request(request).await?;
-            if !answer.status().is_success() {
-                return Err(Silence::Status(answer.status()));
-            }
-            let body = Limited::new(answer.into_body(), max_bytes).collect().await;
-            let bytes = body.map_err(|_| Silence::TooLarge(max_bytes))?.to_bytes();
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
+            let (head, body) = sender
+                .send_request(request.map(Full::new))
+                .await?
+                .into_parts();
+            let body = Limited::new(body, max_bytes).collect().await;
+            let body = body.map_err(|_| Silence::TooLarge(max_bytes))?.to_bytes();
+            Ok(Response::from_parts(head, body))
         };
         tokio::pin!(answer);
         tokio::select! {

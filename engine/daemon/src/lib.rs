@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use check::{CHECKED_FILE, CheckError, check};
 pub use files::Files;
-pub use health::{Silence, get};
+pub use health::{Silence, get, send};
 pub use loopback::{CA_FILE, CLIENT_FILE, Loopback, LoopbackError};
 pub use process::{runs, stop};
 pub use supervise::run;

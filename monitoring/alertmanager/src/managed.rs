@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::choice::{Mail, Sending};
 use crate::config::{PASSWORD_FILE, mail_yml};
+use crate::proxy::Upstream;
 
 /// Where Debian's package puts it.
 pub const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
@@ -70,6 +71,14 @@ impl Managed {
             config,
             state: watch::channel(State::Starting).0,
         })
+    }
+
+    /// How `/alertmanager` on port 3000 gets there.
+    pub fn upstream(&self) -> Upstream {
+        Upstream::Managed {
+            port: self.daemon.port,
+            tls: self.tls.clone(),
+        }
     }
 
     /// What is wrong with it now, if anything.

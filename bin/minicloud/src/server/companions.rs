@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use minicloud_alertmanager::choice::{Choice, Sending};
 use minicloud_alertmanager::managed::Managed;
+use minicloud_alertmanager::proxy::Upstream;
 use minicloud_alertmanager::{config as alerting, managed as alertmanager};
 use minicloud_auth::pki::CertSpec;
 use minicloud_daemon::Loopback;
@@ -23,6 +24,8 @@ use crate::settings::Settings;
 pub struct Companions {
     /// What `minicloud status` shows of them.
     pub checks: Vec<Check>,
+    /// How `/alertmanager` on port 3000 gets to Alertmanager.
+    pub alertmanager: Upstream,
     /// What Prometheus reads because of them.
     pub extra: watch::Receiver<Extra>,
 }
@@ -49,19 +52,21 @@ pub fn start(
         probing.run(client, prometheus, targets, shutdown).await;
         Ok(())
     });
-    match &settings.alertmanager {
+    let upstream = match &settings.alertmanager {
         Choice::Managed(sending) => {
             let alertmanager = Managed::new(alertmanager_config(settings, sending), loopback)?;
             checks.push(Check {
                 name: "alertmanager",
                 trouble: Arc::new(alertmanager.trouble()),
             });
+            let upstream = alertmanager.upstream();
             parts.spawn("alertmanager", |shutdown| async move {
                 alertmanager.run(shutdown).await;
                 Ok(())
             });
+            upstream
         }
-        Choice::Off | Choice::Url(_) => {
+        other => {
             // One that ran by earlier settings.
             let run_dir = settings.run_dir.clone();
             parts.spawn("alertmanager", |mut shutdown| async move {
@@ -69,8 +74,12 @@ pub fn start(
                 shutdown.wait().await;
                 Ok(())
             });
+            match other {
+                Choice::Url(_) => Upstream::Elsewhere,
+                _ => Upstream::Off,
+            }
         }
-    }
+    };
     let (told, extra) = watch::channel(extra(settings));
     let (problems, seen) = watch::channel(None);
     let rules_dir = settings.alert_rules_dir.clone();
@@ -87,7 +96,11 @@ pub fn start(
         }
         Ok(())
     });
-    Ok(Companions { checks, extra })
+    Ok(Companions {
+        checks,
+        alertmanager: upstream,
+        extra,
+    })
 }
 
 fn probes_config(settings: &Settings) -> probes::Config {

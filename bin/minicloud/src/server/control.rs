@@ -246,6 +246,7 @@ fn listener(
         }),
         minicloud_elasticity::part(client.clone(), prometheus.client.clone()),
         minicloud_prometheus::proxy::part(prometheus.client.clone()),
+        minicloud_alertmanager::proxy::part(prometheus.alertmanager.clone()),
         super::certificates::part(pki.clone()),
     ];
     parts.spawn("listener", |shutdown| async move {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use minicloud_alertmanager::proxy::Upstream;
 use minicloud_auth::pki::{CertSpec, Pki};
 use minicloud_daemon::Loopback;
 use minicloud_listener::status::Check;
@@ -26,6 +27,8 @@ const RENEWAL: Duration = Duration::from_secs(3600);
 pub struct Engine {
     /// A client; where there is no Prometheus it says so.
     pub client: Prometheus,
+    /// How `/alertmanager` on port 3000 gets to the Alertmanager that goes with it.
+    pub alertmanager: Upstream,
     /// What `minicloud status` shows of it.
     pub checks: Vec<Check>,
 }
@@ -58,6 +61,7 @@ pub(super) fn start(
     });
     Ok(Engine {
         client,
+        alertmanager: Upstream::Off,
         checks: Vec::new(),
     })
 }
@@ -84,10 +88,14 @@ fn start_managed(
     };
     let loopback = Arc::new(Loopback::new()?);
     let prometheus = Managed::new(config, loopback.clone())?;
-    let Companions { checks, extra } =
-        companions::start(settings, identities, &loopback, prometheus.client(), parts)?;
+    let Companions {
+        checks,
+        alertmanager,
+        extra,
+    } = companions::start(settings, identities, &loopback, prometheus.client(), parts)?;
     let mut engine = Engine {
         client: prometheus.client(),
+        alertmanager,
         checks: vec![Check {
             name: "prometheus",
             trouble: Arc::new(prometheus.trouble()),

@@ -33,10 +33,20 @@ pub(super) fn cluster_roles() -> Vec<Value> {
         cluster_role(
             "minicloud:monitoring-view",
             &[],
-            vec![paths(
-                "/prometheus/api/v1/* /prometheus/federate",
-                "get post",
-            )],
+            vec![
+                paths("/prometheus/api/v1/* /prometheus/federate", "get post"),
+                paths("/alertmanager/api/v2/*", "get"),
+            ],
+        ),
+        // Who silences an alert keeps others from being told.
+        cluster_role(
+            "minicloud:alerts-silence",
+            &[],
+            vec![
+                paths("/alertmanager/api/v2/*", "get"),
+                paths("/alertmanager/api/v2/silences", "post"),
+                paths("/alertmanager/api/v2/silence", "delete"),
+            ],
         ),
         // Not part of admin and edit: a Probe lets the server's machine send requests to where its maker may not get.
         cluster_role(
