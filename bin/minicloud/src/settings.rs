@@ -720,7 +720,7 @@ mod tests {
         check("node-port-range = '5'", "node-port-range");
         check("console-embed-origins = ['*']", "console-embed-origins");
         check("prometheus = 'on'", "managed, off");
-        check("prometheus-scrape-interval = '10m'", "120 s");
+        check("prometheus-scrape-interval = '10m'", "30 s");
         check("alertmanager = 'managed'", "smtp-smarthost");
         check("smtp-smarthost = 'a:25'", "not managed");
         let off = "prometheus = 'off'\n";
