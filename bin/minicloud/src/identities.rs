@@ -33,10 +33,22 @@ impl Identities {
     /// # Errors
     /// When the certificate cannot be issued.
     pub fn client(&self, spec: &CertSpec) -> anyhow::Result<Client> {
+        self.client_that(spec, true)
+    }
+
+    /// The same, for who wants to be told at once that something is away: it tries nothing twice.
+    ///
+    /// # Errors
+    /// When the certificate cannot be issued.
+    pub fn impatient_client(&self, spec: &CertSpec) -> anyhow::Result<Client> {
+        self.client_that(spec, false)
+    }
+
+    fn client_that(&self, spec: &CertSpec, retries: bool) -> anyhow::Result<Client> {
         let identity = self
             .pki
             .issue(&spec.clone().in_memory(), Timestamp::now())?;
-        client(&self.url, &self.pki.ca_pem(), &identity)
+        client(&self.url, &self.pki.ca_pem(), &identity, retries)
             .with_context(|| format!("cannot make a client for {}", spec.common_name))
     }
 
@@ -64,8 +76,8 @@ impl Identities {
     }
 }
 
-/// A client of the API at `url`.
-fn client(url: &str, ca_pem: &str, identity: &Identity) -> anyhow::Result<Client> {
+/// A client of the API at `url`; it may try again what is refused because something is busy or away.
+fn client(url: &str, ca_pem: &str, identity: &Identity, retries: bool) -> anyhow::Result<Client> {
     use base64::Engine;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let mut config = config(url, ca_pem)?;
@@ -74,6 +86,7 @@ fn client(url: &str, ca_pem: &str, identity: &Identity) -> anyhow::Result<Client
         client_key_data: Some(encode(&identity.key_pem).into()),
         ..AuthInfo::default()
     };
+    config.default_retry = retries;
     Ok(Client::try_from(config)?)
 }
 

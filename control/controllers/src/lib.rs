@@ -10,6 +10,7 @@ mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
+mod horizontal;
 mod local_path;
 mod namespace;
 mod node_lifecycle;
@@ -33,6 +34,8 @@ use tokio::task::JoinSet;
 
 use crate::plumbing::events::Sink;
 use crate::plumbing::shared::Shared;
+
+pub use horizontal::NAME as HORIZONTAL_POD_AUTOSCALER;
 
 /// Gives the client that acts as the named identity: the name of a service account in `kube-system` (such as
 /// `deployment-controller`), or the user `system:kube-controller-manager`, which the shared watches use.
@@ -64,6 +67,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     endpoint_slice_mirroring::start(&shared, &mut tasks, &shutdown);
     endpoints::start(&shared, &mut tasks, &shutdown);
     garbage_collector::start(&shared, &mut tasks, &shutdown);
+    horizontal::start(&shared, &mut tasks, &shutdown);
     local_path::start(&shared, &config.storage_dir, &mut tasks, &shutdown);
     namespace::start(&shared, &mut tasks, &shutdown);
     node_lifecycle::start(&shared, &mut tasks, &shutdown);

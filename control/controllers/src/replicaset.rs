@@ -28,7 +28,9 @@ use crate::plumbing::objects::{
     available_in, controlled_by, controller, is_active, is_available, is_deleting, is_finished,
     is_ready, reference, seconds, selector, selects, uid,
 };
-use crate::plumbing::patch::{is_code, is_namespace_terminating, message, or_gone, update_status};
+use crate::plumbing::patch::{
+    is_code, is_namespace_terminating, message, or_gone, or_gone_any, update_status,
+};
 use crate::plumbing::queue::Queue;
 use crate::plumbing::shared::Shared;
 
@@ -491,20 +493,6 @@ impl Controller {
 struct Failure {
     reason: &'static str,
     error: kube::Error,
-}
-
-/// The set may have been deleted in the meantime.
-fn or_gone_any<T>(result: anyhow::Result<T>) -> anyhow::Result<()> {
-    match result {
-        Err(error)
-            if !error
-                .downcast_ref::<kube::Error>()
-                .is_some_and(|e| is_code(e, 404)) =>
-        {
-            Err(error)
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,16 @@
 //! Which Rust type has the schema of a kind. To serve another kind, add it here.
 
 use k8s_openapi::api::{
-    apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization,
-    autoscaling::v1 as autoscaling, coordination::v1 as coordination, core::v1 as core,
-    discovery::v1 as discovery, events::v1 as events, policy::v1 as policy, rbac::v1 as rbac,
+    apps::v1 as apps,
+    authentication::v1 as authentication,
+    authorization::v1 as authorization,
+    autoscaling::{v1 as autoscaling, v2 as autoscaling_v2},
+    coordination::v1 as coordination,
+    core::v1 as core,
+    discovery::v1 as discovery,
+    events::v1 as events,
+    policy::v1 as policy,
+    rbac::v1 as rbac,
     storage::v1 as storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
@@ -44,6 +51,7 @@ pub const KINDS: &[(&str, &str, &str, Add)] = &[
     ("authorization.k8s.io", "v1", "SelfSubjectRulesReview", of::<authorization::SelfSubjectRulesReview>),
     ("authorization.k8s.io", "v1", "SubjectAccessReview", of::<authorization::SubjectAccessReview>),
     ("autoscaling", "v1", "Scale", of::<autoscaling::Scale>),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler", of::<autoscaling_v2::HorizontalPodAutoscaler>),
     ("coordination.k8s.io", "v1", "Lease", of::<coordination::Lease>),
     ("discovery.k8s.io", "v1", "EndpointSlice", of::<discovery::EndpointSlice>),
     ("events.k8s.io", "v1", "Event", of::<events::Event>),

@@ -4,6 +4,7 @@
 //! the client leaves out those of a higher priority unless asked (`-o wide`). The clock is handed in.
 
 mod age;
+mod autoscaling;
 mod core;
 mod custom;
 mod event;
@@ -159,6 +160,7 @@ impl Columns {
             ("", "PersistentVolumeClaim") => &storage::PERSISTENT_VOLUME_CLAIM,
             ("apps", "Deployment") => &workload::DEPLOYMENT,
             ("apps", "ReplicaSet") => &workload::REPLICA_SET,
+            ("autoscaling", "HorizontalPodAutoscaler") => &autoscaling::AUTOSCALER,
             ("autoscaling", "Scale") => &workload::SCALE,
             ("coordination.k8s.io", "Lease") => &core::LEASE,
             ("discovery.k8s.io", "EndpointSlice") => &network::ENDPOINT_SLICE,

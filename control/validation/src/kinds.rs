@@ -13,6 +13,7 @@ use crate::json::{Get, Set, same};
 use crate::schema::{self, DecodeError, Decoded, Struct};
 
 mod apps;
+mod autoscaling;
 mod config;
 mod discovery;
 mod event;
@@ -247,6 +248,7 @@ pub fn rules(group: &str, version: &str, kind: &str) -> Option<&'static dyn Kind
         ("apps", "v1", "Deployment") => &apps::Deployment,
         ("apps", "v1", "ReplicaSet") => &apps::ReplicaSet,
         ("autoscaling", "v1", "Scale") => &apps::Scale,
+        ("autoscaling", "v2", "HorizontalPodAutoscaler") => &autoscaling::HorizontalPodAutoscaler,
         ("coordination.k8s.io", "v1", "Lease") => &lease::Lease,
         ("rbac.authorization.k8s.io", "v1", "Role") => &rbac::Role,
         ("rbac.authorization.k8s.io", "v1", "ClusterRole") => &rbac::ClusterRole,

@@ -197,7 +197,12 @@ fn controllers(
             if name == "system:kube-controller-manager" {
                 return manager.clone();
             }
-            by_name.client(&CertSpec::controller(name)).unwrap_or_else(|error| {
+            let spec = CertSpec::controller(name);
+            let client = match name {
+                minicloud_controllers::HORIZONTAL_POD_AUTOSCALER => by_name.impatient_client(&spec),
+                _ => by_name.client(&spec),
+            };
+            client.unwrap_or_else(|error| {
                 // Issuing worked for the manager a moment ago; its rights are a superset for reading.
                 tracing::error!(%error, controller = name, "no identity of its own; the manager's is used");
                 manager.clone()

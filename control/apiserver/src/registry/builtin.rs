@@ -43,6 +43,7 @@ const SCALE: Subresource = other("scale", "autoscaling", "v1", "Scale", GET_WRIT
 /// The columns of the table below: what differs between kinds.
 struct Row {
     group: &'static str,
+    version: &'static str,
     kind: &'static str,
     plural: &'static str,
     short: &'static [&'static str],
@@ -113,9 +114,10 @@ const EVENT_V1_FIELDS: &[&str] = &[
 ];
 
 macro_rules! row {
-    ($group:expr, $kind:expr, $plural:expr, $short:expr, $ns:expr, $subs:expr, $fields:expr, $flags:expr) => {
+    ($group:expr, $version:expr, $kind:expr, $plural:expr, $short:expr, $ns:expr, $subs:expr, $fields:expr, $flags:expr) => {
         Row {
             group: $group,
+            version: $version,
             kind: $kind,
             plural: $plural,
             short: $short,
@@ -129,34 +131,35 @@ macro_rules! row {
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
-    row!("", "ConfigMap", "configmaps", &["cm"], true, &[], &[], 0),
-    row!("", "Endpoints", "endpoints", &["ep"], true, &[], &[], CREATE_ON_UPDATE),
-    row!("", "Event", "events", &["ev"], true, &[], EVENT_FIELDS, CREATE_ON_UPDATE),
-    row!("", "Namespace", "namespaces", &["ns"], false, &[own("finalize", UPDATE), STATUS], &["status.phase"], NO_DELETE_COLLECTION),
-    row!("", "Node", "nodes", &["no"], false, &[STATUS], &["spec.unschedulable"], 0),
-    row!("", "PersistentVolume", "persistentvolumes", &["pv"], false, &[STATUS], &[], RETURNS_DELETED),
-    row!("", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], true, &[STATUS], &[], RETURNS_DELETED),
-    row!("", "Pod", "pods", &["po"], true, POD_SUBRESOURCES, POD_FIELDS, RETURNS_DELETED | CATEGORY_ALL),
-    row!("", "Secret", "secrets", &[], true, &[], &["type"], 0),
-    row!("", "Service", "services", &["svc"], true, &[STATUS], &["spec.clusterIP", "spec.type"], RETURNS_DELETED | CATEGORY_ALL | CREATE_ON_UPDATE),
-    row!("", "ServiceAccount", "serviceaccounts", &["sa"], true, &[other("token", AUTHN, "v1", "TokenRequest", CREATE)], &[], RETURNS_DELETED),
-    row!("apps", "Deployment", "deployments", &["deploy"], true, &[SCALE, STATUS], &[], CATEGORY_ALL),
-    row!("apps", "ReplicaSet", "replicasets", &["rs"], true, &[SCALE, STATUS], &["status.replicas"], CATEGORY_ALL),
-    row!("events.k8s.io", "Event", "events", &["ev"], true, &[], EVENT_V1_FIELDS, CREATE_ON_UPDATE),
-    row!(AUTHN, "SelfSubjectReview", "selfsubjectreviews", &[], false, &[], &[], VIRTUAL),
-    row!(AUTHN, "TokenReview", "tokenreviews", &[], false, &[], &[], VIRTUAL),
-    row!(AUTHZ, "LocalSubjectAccessReview", "localsubjectaccessreviews", &[], true, &[], &[], VIRTUAL),
-    row!(AUTHZ, "SelfSubjectAccessReview", "selfsubjectaccessreviews", &[], false, &[], &[], VIRTUAL),
-    row!(AUTHZ, "SelfSubjectRulesReview", "selfsubjectrulesreviews", &[], false, &[], &[], VIRTUAL),
-    row!(AUTHZ, "SubjectAccessReview", "subjectaccessreviews", &[], false, &[], &[], VIRTUAL),
-    row!(RBAC, "ClusterRole", "clusterroles", &[], false, &[], &[], CREATE_ON_UPDATE),
-    row!(RBAC, "ClusterRoleBinding", "clusterrolebindings", &[], false, &[], &[], CREATE_ON_UPDATE),
-    row!(RBAC, "Role", "roles", &[], true, &[], &[], CREATE_ON_UPDATE),
-    row!(RBAC, "RoleBinding", "rolebindings", &[], true, &[], &[], CREATE_ON_UPDATE),
-    row!("storage.k8s.io", "StorageClass", "storageclasses", &["sc"], false, &[], &[], RETURNS_DELETED),
-    row!("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], false, &[STATUS], &[], CONDITIONAL),
-    row!("coordination.k8s.io", "Lease", "leases", &[], true, &[], &[], VOLATILE | CONDITIONAL | CREATE_ON_UPDATE),
-    row!("discovery.k8s.io", "EndpointSlice", "endpointslices", &[], true, &[], &[], 0),
+    row!("", "v1", "ConfigMap", "configmaps", &["cm"], true, &[], &[], 0),
+    row!("", "v1", "Endpoints", "endpoints", &["ep"], true, &[], &[], CREATE_ON_UPDATE),
+    row!("", "v1", "Event", "events", &["ev"], true, &[], EVENT_FIELDS, CREATE_ON_UPDATE),
+    row!("", "v1", "Namespace", "namespaces", &["ns"], false, &[own("finalize", UPDATE), STATUS], &["status.phase"], NO_DELETE_COLLECTION),
+    row!("", "v1", "Node", "nodes", &["no"], false, &[STATUS], &["spec.unschedulable"], 0),
+    row!("", "v1", "PersistentVolume", "persistentvolumes", &["pv"], false, &[STATUS], &[], RETURNS_DELETED),
+    row!("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], true, &[STATUS], &[], RETURNS_DELETED),
+    row!("", "v1", "Pod", "pods", &["po"], true, POD_SUBRESOURCES, POD_FIELDS, RETURNS_DELETED | CATEGORY_ALL),
+    row!("", "v1", "Secret", "secrets", &[], true, &[], &["type"], 0),
+    row!("", "v1", "Service", "services", &["svc"], true, &[STATUS], &["spec.clusterIP", "spec.type"], RETURNS_DELETED | CATEGORY_ALL | CREATE_ON_UPDATE),
+    row!("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], true, &[other("token", AUTHN, "v1", "TokenRequest", CREATE)], &[], RETURNS_DELETED),
+    row!("apps", "v1", "Deployment", "deployments", &["deploy"], true, &[SCALE, STATUS], &[], CATEGORY_ALL),
+    row!("apps", "v1", "ReplicaSet", "replicasets", &["rs"], true, &[SCALE, STATUS], &["status.replicas"], CATEGORY_ALL),
+    row!("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], true, &[STATUS], &[], CATEGORY_ALL),
+    row!("events.k8s.io", "v1", "Event", "events", &["ev"], true, &[], EVENT_V1_FIELDS, CREATE_ON_UPDATE),
+    row!(AUTHN, "v1", "SelfSubjectReview", "selfsubjectreviews", &[], false, &[], &[], VIRTUAL),
+    row!(AUTHN, "v1", "TokenReview", "tokenreviews", &[], false, &[], &[], VIRTUAL),
+    row!(AUTHZ, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", &[], true, &[], &[], VIRTUAL),
+    row!(AUTHZ, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", &[], false, &[], &[], VIRTUAL),
+    row!(AUTHZ, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", &[], false, &[], &[], VIRTUAL),
+    row!(AUTHZ, "v1", "SubjectAccessReview", "subjectaccessreviews", &[], false, &[], &[], VIRTUAL),
+    row!(RBAC, "v1", "ClusterRole", "clusterroles", &[], false, &[], &[], CREATE_ON_UPDATE),
+    row!(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", &[], false, &[], &[], CREATE_ON_UPDATE),
+    row!(RBAC, "v1", "Role", "roles", &[], true, &[], &[], CREATE_ON_UPDATE),
+    row!(RBAC, "v1", "RoleBinding", "rolebindings", &[], true, &[], &[], CREATE_ON_UPDATE),
+    row!("storage.k8s.io", "v1", "StorageClass", "storageclasses", &["sc"], false, &[], &[], RETURNS_DELETED),
+    row!("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], false, &[STATUS], &[], CONDITIONAL),
+    row!("coordination.k8s.io", "v1", "Lease", "leases", &[], true, &[], &[], VOLATILE | CONDITIONAL | CREATE_ON_UPDATE),
+    row!("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", &[], true, &[], &[], 0),
 ];
 
 const VERBS_NO_DELETE_COLLECTION: &[&str] = &[
@@ -176,7 +179,7 @@ fn resource(row: &Row) -> Resource {
     } else {
         // Events of either group are stored, and so decided about, as core events.
         let group = if converts_events { "" } else { row.group };
-        crate::kinds::rules(group, "v1", row.kind)
+        crate::kinds::rules(group, row.version, row.kind)
     };
     let mut categories = Vec::new();
     if has(CATEGORY_ALL) {
@@ -192,7 +195,7 @@ fn resource(row: &Row) -> Resource {
     };
     Resource {
         group: row.group.to_owned(),
-        version: "v1".to_owned(),
+        version: row.version.to_owned(),
         kind: row.kind.to_owned(),
         list_kind: format!("{}List", row.kind),
         plural: row.plural.to_owned(),
@@ -215,7 +218,7 @@ fn resource(row: &Row) -> Resource {
         converts_events,
         rules,
         columns: Columns::builtin(row.group, row.kind),
-        head: codec::head(row.kind, &api_version(row.group, "v1")),
+        head: codec::head(row.kind, &api_version(row.group, row.version)),
         item_head: Bytes::from_static(codec::ITEM_HEAD),
     }
 }

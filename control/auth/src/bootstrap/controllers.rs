@@ -53,6 +53,20 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             vec![rule("*", "*", "delete get list patch update watch")],
         ),
         (
+            "horizontal-pod-autoscaler",
+            vec![
+                rule("autoscaling", "horizontalpodautoscalers", READ),
+                rule("autoscaling", "horizontalpodautoscalers/status", STATUS),
+                rule("*", "*/scale", "get patch update"),
+                rule("metrics.k8s.io", "pods", "list"),
+                rule(
+                    "custom.metrics.k8s.io external.metrics.k8s.io",
+                    "*",
+                    "get list",
+                ),
+            ],
+        ),
+        (
             "local-path-provisioner",
             vec![
                 rule("core", "persistentvolumes", OWN),

@@ -142,6 +142,7 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                     "deployments deployments/scale replicasets replicasets/scale",
                     WRITE,
                 ),
+                rule("autoscaling", "horizontalpodautoscalers", WRITE),
                 rule("coordination.k8s.io", "leases", READ_WRITE),
             ],
         ),
@@ -177,6 +178,11 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 rule(
                     "apps",
                     "deployments deployments/scale deployments/status replicasets replicasets/scale replicasets/status",
+                    READ,
+                ),
+                rule(
+                    "autoscaling",
+                    "horizontalpodautoscalers horizontalpodautoscalers/status",
                     READ,
                 ),
             ],

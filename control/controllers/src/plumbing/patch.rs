@@ -115,6 +115,20 @@ pub(crate) fn or_gone<T>(result: kube::Result<T>) -> kube::Result<Option<T>> {
     }
 }
 
+/// The same for what [`update_status`] says: the object may have been deleted in the meantime.
+pub(crate) fn or_gone_any<T>(result: anyhow::Result<T>) -> anyhow::Result<()> {
+    match result {
+        Err(error)
+            if !error
+                .downcast_ref::<kube::Error>()
+                .is_some_and(|e| is_code(e, 404)) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// True when the namespace is going away, so that nothing can be created in it any more.
 pub(crate) fn is_namespace_terminating(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403

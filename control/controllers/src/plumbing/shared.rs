@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
@@ -32,6 +33,7 @@ const NODE_LEASES: &str = "kube-node-lease";
 pub(crate) struct Shared {
     clients: ClientFor,
     events: Sink,
+    pub(crate) autoscalers: Arc<Informer<HorizontalPodAutoscaler>>,
     pub(crate) claims: Arc<Informer<PersistentVolumeClaim>>,
     pub(crate) deployments: Arc<Informer<Deployment>>,
     pub(crate) endpoint_slices: Arc<Informer<EndpointSlice>>,
@@ -56,6 +58,7 @@ impl Shared {
         Arc::new(Self {
             clients: config.client.clone(),
             events,
+            autoscalers: Informer::new("horizontalpodautoscalers"),
             claims: Informer::new("persistentvolumeclaims"),
             deployments: Informer::new("deployments"),
             endpoint_slices: Informer::new("endpointslices"),
@@ -87,6 +90,14 @@ impl Shared {
     pub(crate) fn start(&self, tasks: &mut JoinSet<()>, shutdown: &Shutdown) {
         let client = self.client(WATCHER);
         let all = watcher::Config::default;
+        watch(
+            tasks,
+            &self.autoscalers,
+            Api::all(client.clone()),
+            all(),
+            trim::autoscaler,
+            shutdown,
+        );
         watch(
             tasks,
             &self.claims,

@@ -1,11 +1,12 @@
 //! What the shared caches drop from each object before they keep it: a cache costs only what somebody reads.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, ContainerStatus, Endpoints, Namespace, Node, NodeSpec, NodeStatus,
-    PersistentVolume, PersistentVolumeClaim, Pod, PodSpec, PodStatus, Service, ServiceAccount,
-    Volume,
+    PersistentVolume, PersistentVolumeClaim, Pod, PodSpec, PodStatus, ResourceRequirements,
+    Service, ServiceAccount, Volume,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -31,6 +32,7 @@ macro_rules! only_meta {
 }
 
 only_meta! {
+    autoscaler: HorizontalPodAutoscaler,
     claim: PersistentVolumeClaim,
     deployment: Deployment,
     endpoint_slice: EndpointSlice,
@@ -43,7 +45,7 @@ only_meta! {
     volume: PersistentVolume,
 }
 
-/// A pod without what only the node needs: commands, environment, probes, mounts, resources.
+/// A pod without what only the node needs: commands, environment, probes, mounts, limits.
 pub(crate) fn pod(pod: &mut Pod) {
     meta(&mut pod.metadata);
     if let Some(annotations) = &mut pod.metadata.annotations {
@@ -89,6 +91,7 @@ pub(crate) fn pod(pod: &mut Pod) {
             phase: status.phase,
             pod_ip: status.pod_ip,
             pod_ips: status.pod_ips,
+            start_time: status.start_time,
             ..PodStatus::default()
         });
     }
@@ -98,9 +101,19 @@ fn container(container: Container) -> Container {
     Container {
         name: container.name,
         ports: container.ports.filter(|ports| !ports.is_empty()),
+        resources: container.resources.and_then(requests),
         restart_policy: container.restart_policy,
         ..Container::default()
     }
+}
+
+/// What is requested, which autoscalers measure by.
+fn requests(resources: ResourceRequirements) -> Option<ResourceRequirements> {
+    let requests = resources.requests.filter(|requests| !requests.is_empty())?;
+    Some(ResourceRequirements {
+        requests: Some(requests),
+        ..ResourceRequirements::default()
+    })
 }
 
 fn restarts(status: ContainerStatus) -> ContainerStatus {

@@ -16,6 +16,7 @@ const STRATEGIES: &[(&str, &str, &str, &str)] = &[
     ("EphemeralContainer", "ports", "merge", "containerPort"),
     ("EphemeralContainer", "volumeDevices", "merge", "devicePath"),
     ("EphemeralContainer", "volumeMounts", "merge", "mountPath"),
+    ("HorizontalPodAutoscalerStatus", "conditions", "merge", "type"),
     ("NamespaceStatus", "conditions", "merge", "type"),
     ("NodeSpec", "podCIDRs", "merge", ""),
     ("NodeStatus", "addresses", "merge", "type"),

@@ -197,7 +197,7 @@ fn special_types_have_the_formats_of_kubernetes() {
         schema("io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1"),
         json!({"type": "object"})
     );
-    let definition = document_of("apiextensions.k8s.io", "CustomResourceDefinition");
+    let definition = document_of("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let schemas = &definition["components"]["schemas"];
     let of = |kind: &str| {
         schemas[format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{kind}")]
@@ -211,17 +211,17 @@ fn special_types_have_the_formats_of_kubernetes() {
     assert_eq!(of("JSON"), ["description"]);
 }
 
-fn document_of(group: &str, kind: &str) -> Value {
+fn document_of(group: &str, version: &str, kind: &str) -> Value {
     let plural = kind.to_lowercase();
     let list = format!("{kind}List");
-    document(group, "v1", &[resource(&plural, kind, &list, true)])
+    document(group, version, &[resource(&plural, kind, &list, true)])
 }
 
 #[test]
 fn every_kind_has_its_schema() {
     let mut structures = BTreeSet::new();
     for (group, version, kind) in builtin::kinds().filter(|(group, _, _)| *group != "meta.k8s.io") {
-        let document = document_of(group, kind);
+        let document = document_of(group, version, kind);
         references_resolve(&document);
         let mut found = 0;
         for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -304,7 +304,7 @@ fn odd_schemas_do_no_harm() {
         widgets.schema = SchemaSource::Custom(&schema);
         assert!(document("example.org", "v1", &[widgets])["components"]["schemas"]["org.example.v1.Widget"].is_object());
     }
-    references_resolve(&document_of("example.org", "Unknown"));
+    references_resolve(&document_of("example.org", "v1", "Unknown"));
 }
 
 #[test]

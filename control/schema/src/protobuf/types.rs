@@ -132,6 +132,7 @@ pub(super) fn of_kind(api_version: &str, kind: &str) -> Option<&'static str> {
         "authentication.k8s.io/v1" => "authentication",
         "authorization.k8s.io/v1" => "authorization",
         "autoscaling/v1" => "autoscaling",
+        "autoscaling/v2" => "autoscalingv2",
         "coordination.k8s.io/v1" => "coordination",
         "discovery.k8s.io/v1" => "discovery",
         "events.k8s.io/v1" => "events",

@@ -201,6 +201,7 @@ const KINDS: &[(&str, &str)] = &[
     ("", "PersistentVolumeClaim"),
     ("apps", "Deployment"),
     ("apps", "ReplicaSet"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
     ("autoscaling", "Scale"),
     ("coordination.k8s.io", "Lease"),
     ("discovery.k8s.io", "EndpointSlice"),

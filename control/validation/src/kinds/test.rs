@@ -7,7 +7,7 @@ use super::rules;
 
 mod tables;
 
-pub(super) const ALL: [(&str, &str, &str); 32] = [
+pub(super) const ALL: [(&str, &str, &str); 33] = [
     ("", "v1", "Pod"),
     ("", "v1", "Binding"),
     ("", "v1", "Namespace"),
@@ -26,6 +26,7 @@ pub(super) const ALL: [(&str, &str, &str); 32] = [
     ("apps", "v1", "Deployment"),
     ("apps", "v1", "ReplicaSet"),
     ("autoscaling", "v1", "Scale"),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("coordination.k8s.io", "v1", "Lease"),
     ("rbac.authorization.k8s.io", "v1", "Role"),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole"),

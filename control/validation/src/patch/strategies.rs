@@ -13,7 +13,7 @@ pub(super) enum Strategy {
 }
 
 /// Structure, field, key; an empty key for lists of texts.
-const MERGED: [(&str, &str, &str); 33] = [
+const MERGED: [(&str, &str, &str); 34] = [
     ("Container", "env", "name"),
     ("Container", "ports", "containerPort"),
     ("Container", "volumeDevices", "devicePath"),
@@ -23,6 +23,7 @@ const MERGED: [(&str, &str, &str); 33] = [
     ("EphemeralContainer", "ports", "containerPort"),
     ("EphemeralContainer", "volumeDevices", "devicePath"),
     ("EphemeralContainer", "volumeMounts", "mountPath"),
+    ("HorizontalPodAutoscalerStatus", "conditions", "type"),
     ("NamespaceStatus", "conditions", "type"),
     ("NodeSpec", "podCIDRs", ""),
     ("NodeStatus", "addresses", "type"),

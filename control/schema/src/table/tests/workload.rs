@@ -148,3 +148,50 @@ fn networks() {
         "#]],
     );
 }
+
+#[test]
+fn autoscalers() {
+    let check_targets = |metrics: Value, now: Value, expect: &str| {
+        let object = json!({"spec": {"metrics": metrics}, "status": {"currentMetrics": now}});
+        let cells =
+            Columns::builtin("autoscaling", "HorizontalPodAutoscaler").cells(&object, super::now());
+        assert_eq!(cells[2], expect);
+    };
+    check(
+        "autoscaling",
+        "HorizontalPodAutoscaler",
+        json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 1, "maxReplicas": 5,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 50}}}]},
+            "status": {"currentReplicas": 2, "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 12, "averageValue": "6m"}}}]}}),
+        expect![[r#"
+            NAME: n
+            REFERENCE: Deployment/web
+            TARGETS: cpu: 12%/50%
+            MINPODS: 1
+            MAXPODS: 5
+            REPLICAS: 2
+            AGE: 60m
+        "#]],
+    );
+    check_targets(json!([]), json!([]), "<none>");
+    let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 50}}});
+    let memory = json!({"type": "ContainerResource", "containerResource": {"name": "memory", "container": "c", "target": {"averageValue": "1Gi"}}});
+    let pods = json!({"type": "Pods", "pods": {"target": {"averageValue": "10"}}});
+    let object = json!({"type": "Object", "object": {"target": {"value": "100"}}});
+    let external = json!({"type": "External", "external": {"target": {"averageValue": "5"}}});
+    check_targets(
+        json!([cpu, memory]),
+        Value::Null,
+        "cpu: <unknown>/50%, memory: <unknown>/1Gi",
+    );
+    check_targets(
+        json!([pods, external]),
+        json!([{"pods": {"current": {"averageValue": "2500m"}}}, {"external": {"current": {"averageValue": "2"}}}]),
+        "2500m/10, 2/5 (avg)",
+    );
+    check_targets(
+        json!([object, memory, cpu, pods]),
+        json!([{"object": {"current": {"value": "7"}}}, {"containerResource": {"current": {"averageValue": "1024Mi"}}}]),
+        "7/100, memory: 1Gi/1Gi + 2 more...",
+    );
+}

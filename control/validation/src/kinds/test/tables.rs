@@ -445,3 +445,111 @@ fn the_rest() {
         ],
     );
 }
+
+#[test]
+fn autoscalers() {
+    let with = |spec: Value| {
+        let mut whole = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 5});
+        for (field, value) in spec.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        json!({"spec": whole})
+    };
+    let stored = created("HorizontalPodAutoscaler", with(json!({})));
+    assert_eq!(
+        stored["spec"],
+        json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 1, "maxReplicas": 5,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]})
+    );
+    assert_eq!(stored["status"], json!({"desiredReplicas": 0}));
+    let rules = created(
+        "HorizontalPodAutoscaler",
+        with(json!({"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}})),
+    );
+    assert_eq!(
+        rules["spec"]["behavior"],
+        json!({"scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+                "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]},
+            "scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+                "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}})
+    );
+    let check =
+        |spec: Value, expect: &[&str]| create("HorizontalPodAutoscaler", with(spec), expect);
+    check(json!({}), &[]);
+    check(
+        json!({"minReplicas": 0, "maxReplicas": 0, "scaleTargetRef": {"kind": "a/b", "apiVersion": "a/b/c"}}),
+        &[
+            "spec.minReplicas: Invalid value: 0: must be greater than or equal to 1",
+            "spec.maxReplicas: Invalid value: 0: must be greater than 0",
+            "spec.scaleTargetRef.kind: Invalid value: \"a/b\": may not contain '/'",
+            "spec.scaleTargetRef.name: Required value",
+            "spec.scaleTargetRef.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion string: a/b/c",
+        ],
+    );
+    check(
+        json!({"minReplicas": 6}),
+        &["spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`"],
+    );
+    check(
+        json!({"behavior": {
+            "scaleUp": {"stabilizationWindowSeconds": -1, "selectPolicy": "Most", "policies": [{"type": "Cores", "value": 0, "periodSeconds": 1801}]},
+            "scaleDown": {"stabilizationWindowSeconds": 3601, "tolerance": "-1"}}}),
+        &[
+            "spec.behavior.scaleUp.stabilizationWindowSeconds: Invalid value: -1: must be greater than or equal to zero",
+            "spec.behavior.scaleUp.selectPolicy: Unsupported value: \"Most\": supported values: \"Disabled\", \"Max\", \"Min\"",
+            "spec.behavior.scaleUp.policies[0].type: Unsupported value: \"Cores\": supported values: \"Percent\", \"Pods\"",
+            "spec.behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero",
+            "spec.behavior.scaleUp.policies[0].periodSeconds: Invalid value: 1801: must be less than or equal to 1800",
+            "spec.behavior.scaleDown.stabilizationWindowSeconds: Invalid value: 3601: must be less than or equal to 3600",
+            "spec.behavior.scaleDown.tolerance: Invalid value: \"-1\": must be greater than or equal to 0",
+        ],
+    );
+    let cpu =
+        |target: Value| json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+    check(
+        json!({"metrics": [
+            {"type": ""},
+            {"type": "Pods"},
+            cpu(json!({"type": "Utilization"})),
+            cpu(json!({"type": "Utilization", "averageUtilization": 0, "averageValue": "1"})),
+            {"type": "ContainerResource", "containerResource": {"name": "", "target": {"type": "Much", "averageValue": "0"}}},
+            {"type": "Object", "object": {"describedObject": {"kind": "Service", "name": "web"}, "metric": {"name": ""}, "target": {"type": "Value"}}},
+            {"type": "External", "external": {"metric": {"name": "a/b", "selector": {"matchLabels": {"-": "x"}}},
+                "target": {"type": "Value", "value": "1", "averageValue": "1"}}},
+            {"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"type": "AverageValue"}}, "object": {"metric": {"name": ""}}},
+        ]}),
+        &[
+            "spec.metrics[0].type: Required value: must specify a metric source type",
+            "spec.metrics[0].type: Unsupported value: \"\": supported values: \"ContainerResource\", \"External\", \"Object\", \"Pods\", \"Resource\"",
+            "spec.metrics[1].pods: Required value: must populate information for the given metric source",
+            "spec.metrics[2].resource.target.averageUtilization: Required value: must set either a target raw value or a target utilization",
+            "spec.metrics[3].resource.target.averageUtilization: Invalid value: 0: must be greater than 0",
+            "spec.metrics[3].resource.target.averageValue: Forbidden: may not set both a target raw value and a target utilization",
+            "spec.metrics[4].containerResource.container: Required value: must specify a container",
+            "spec.metrics[4].containerResource.name: Required value: must specify a resource name",
+            "spec.metrics[4].containerResource.target.type: Invalid value: \"Much\": must be either Utilization, Value, or AverageValue",
+            "spec.metrics[4].containerResource.target.averageValue: Invalid value: \"0\": must be positive",
+            "spec.metrics[5].object.metric.name: Required value: must specify a metric name",
+            "spec.metrics[5].object.target.averageValue: Required value: must set either a target value for metric or a per-pod target",
+            "spec.metrics[6].external.metric.name: Invalid value: \"a/b\": may not contain '/'",
+            "spec.metrics[6].external.metric.selector.matchLabels: Invalid value: \"-\": QUALIFIED",
+            "spec.metrics[6].external.target.value: Forbidden: may not set both a target value for metric and a per-pod target",
+            "spec.metrics[7].object.describedObject.kind: Required value",
+            "spec.metrics[7].object.describedObject.name: Required value",
+            "spec.metrics[7].object.metric.name: Required value: must specify a metric name",
+            "spec.metrics[7].object.target.type: Required value: must specify a metric target type",
+            "spec.metrics[7].object.target.type: Invalid value: \"\": must be either Utilization, Value, or AverageValue",
+            "spec.metrics[7].object.target.averageValue: Required value: must set either a target value for metric or a per-pod target",
+            "spec.metrics[7].object: Forbidden: must populate the given metric source only",
+        ],
+    );
+    let mut scaled = stored.clone();
+    scaled["spec"]["maxReplicas"] = json!(9);
+    scaled["status"] = json!({"currentReplicas": -1, "desiredReplicas": 2});
+    update_status(
+        "HorizontalPodAutoscaler",
+        &stored,
+        scaled,
+        &["status.currentReplicas: Invalid value: -1: must be greater than or equal to 0"],
+    );
+}
