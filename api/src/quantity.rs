@@ -171,6 +171,17 @@ impl std::ops::Sub for Quantity {
     }
 }
 
+impl std::ops::Mul<i64> for Quantity {
+    type Output = Self;
+    fn mul(self, times: i64) -> Self {
+        let nanos = self.nanos.saturating_mul(i128::from(times));
+        Self {
+            nanos: nanos.clamp(-MAX_NANOS, MAX_NANOS),
+            format: self.format,
+        }
+    }
+}
+
 impl std::iter::Sum for Quantity {
     fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
         iter.fold(Self::default(), |a, b| a + b)

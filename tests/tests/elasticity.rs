@@ -113,6 +113,7 @@ fn pods_follow_their_load() {
     timed("top", || top(&c));
     timed("up", || up(&c));
     timed("down", || down(&c));
+    timed("resizer", || requests_follow_the_number_of_nodes(&c));
     timed("refused", || what_is_wrong_is_said(&c));
     timed("away", || nothing_is_measured(&mut c));
 }
@@ -257,6 +258,85 @@ fn down(c: &Cluster) {
     has(c, "shop", 2).unwrap_or_else(|e| panic!("{e:#}"));
 }
 
+const RESIZER: &str = r#"
+apiVersion: minicloud.io/v1
+kind: Resizer
+metadata: {name: worker}
+spec:
+  target: {name: worker}
+  container: worker
+  resources:
+    cpu: {base: 10m, perNode: 5m}
+    memory: {base: 16Mi, perNode: 4Mi}
+  limits: Follow
+"#;
+
+/// A Resizer sets what a container requests, more of it for a second node, and changes nothing within its tolerance.
+fn requests_follow_the_number_of_nodes(c: &Cluster) {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/scaling");
+    c.k("create namespace application");
+    c.says(
+        &format!("apply --dry-run=server -f {examples}"),
+        &[
+            "horizontalpodautoscaler.autoscaling/wordpress created",
+            "resizer.minicloud.io/mariadb created",
+        ],
+    );
+    let resources = || {
+        c.try_k("get deployment worker -o jsonpath={.spec.template.spec.containers[0].resources}")
+    };
+    let becomes = |cpu: &str, memory: &str| {
+        let expect = format!(r#"{{"cpu":"{cpu}","memory":"{memory}"}}"#);
+        let expect = format!(r#"{{"limits":{expect},"requests":{expect}}}"#);
+        eventually("it is resized", PATIENCE, || {
+            let now = resources()?;
+            ensure!(now == expect, "{now} instead of {expect}");
+            Ok(())
+        });
+    };
+    c.apply(RESIZER);
+    becomes("15m", "20Mi");
+    c.apply("apiVersion: v1\nkind: Node\nmetadata: {name: edge-2}");
+    becomes("20m", "24Mi");
+    c.k("delete node edge-2");
+    becomes("15m", "20Mi");
+    eventually("it says so", PATIENCE, || {
+        let table = c.try_k("get resizers")?;
+        let cells: Vec<&str> = table
+            .lines()
+            .nth(1)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        ensure!(
+            cells.len() == 8 && cells[..6] == ["worker", "worker", "worker", "1", "15m", "20Mi"],
+            "{table}"
+        );
+        Ok(())
+    });
+    // Its pods may go on as they are.
+    let version = "get deployment worker -o jsonpath={.metadata.generation}";
+    let before = c.k(version);
+    c.k("patch resizer worker --type=merge -p '{\"spec\":{\"tolerancePercent\":50,\"resources\":{\"memory\":{\"base\":\"20Mi\"}}}}'");
+    eventually("it is computed", PATIENCE, || {
+        let now = c.try_k("get resizer worker -o jsonpath={.status.requests.memory},{.status.conditions[0].reason}")?;
+        ensure!(now == "24Mi,Fits", "{now}");
+        Ok(())
+    });
+    assert_eq!(c.k(version), before);
+    c.k("patch resizer worker --type=merge -p '{\"spec\":{\"container\":\"none\"}}'");
+    eventually("it is missed", PATIENCE, || {
+        let table = c.try_k("get resizers")?;
+        ensure!(table.contains("ContainerNotFound"), "{table}");
+        Ok(())
+    });
+    c.refuses(
+        "patch resizer worker --type=merge -p '{\"spec\":{\"tolerancePercent\":500}}'",
+        1,
+        &["spec.tolerancePercent"],
+    );
+}
+
 /// What cannot be is refused, what is not there is said.
 fn what_is_wrong_is_said(c: &Cluster) {
     c.refuses(
@@ -277,6 +357,12 @@ fn what_is_wrong_is_said(c: &Cluster) {
         Ok(())
     });
     c.k("delete hpa shop");
+    // This kubectl speaks v1 there, and only there.
+    c.refuses(
+        "autoscale deployment shop --max=3",
+        1,
+        &["could not find the requested resource"],
+    );
 }
 
 /// Without Prometheus nothing is scaled, and it is said why.

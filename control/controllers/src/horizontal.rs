@@ -199,10 +199,8 @@ impl Controller {
         }
         let metrics = decide::metrics(autoscaler);
         let answers = metrics.iter().map(|metric| {
-            let asked = self
-                .asker
-                .measure(metric, &key.namespace, &scaled.selector_text);
-            async move { asked.await }
+            self.asker
+                .measure(metric, &key.namespace, &scaled.selector_text)
         });
         let answers = futures::future::join_all(answers).await;
         // What was asked may have taken its time.

@@ -17,6 +17,7 @@ mod node_lifecycle;
 mod plumbing;
 mod pod_gc;
 mod replicaset;
+mod resizer;
 mod root_ca;
 mod service_account;
 mod service_pods;
@@ -36,6 +37,7 @@ use crate::plumbing::events::Sink;
 use crate::plumbing::shared::Shared;
 
 pub use horizontal::NAME as HORIZONTAL_POD_AUTOSCALER;
+pub use resizer::definition as resizer_definition;
 
 /// Gives the client that acts as the named identity: the name of a service account in `kube-system` (such as
 /// `deployment-controller`), or the user `system:kube-controller-manager`, which the shared watches use.
@@ -73,6 +75,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     node_lifecycle::start(&shared, &mut tasks, &shutdown);
     pod_gc::start(&shared, &mut tasks, &shutdown);
     replicaset::start(&shared, &mut tasks, &shutdown);
+    resizer::start(&shared, &mut tasks, &shutdown);
     root_ca::start(&shared, &config.root_ca_pem, &mut tasks, &shutdown);
     service_account::start(&shared, &mut tasks, &shutdown);
     volume_binder::start(&shared, &mut tasks, &shutdown);

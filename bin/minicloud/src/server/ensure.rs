@@ -17,6 +17,7 @@ pub async fn cluster_objects(identities: &Identities, settings: &Settings) -> an
     let client = identities.client(&CertSpec::admin())?;
     for definition in [
         minicloud_characterization::definition::definition(),
+        minicloud_controllers::resizer_definition(),
         minicloud_probes::definition::definition(),
     ] {
         define(client.clone(), definition).await?;

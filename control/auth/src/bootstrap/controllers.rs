@@ -133,6 +133,14 @@ fn table() -> Vec<(&'static str, Vec<Value>)> {
             ],
         ),
         (
+            "resizer-controller",
+            vec![
+                rule("minicloud.io", "resizers", READ),
+                rule("minicloud.io", "resizers/status", STATUS),
+                rule("apps", "daemonsets deployments statefulsets", "get patch"),
+            ],
+        ),
+        (
             "root-ca-cert-publisher",
             vec![rule("core", "configmaps", "create get patch update")],
         ),

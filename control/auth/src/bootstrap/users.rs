@@ -144,6 +144,7 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 ),
                 rule("autoscaling", "horizontalpodautoscalers", WRITE),
                 rule("coordination.k8s.io", "leases", READ_WRITE),
+                rule("minicloud.io", "resizers", WRITE),
             ],
         ),
         // As the metrics server has it; what a metric of one's own says is for whoever may see the objects that it is about.
@@ -174,6 +175,7 @@ pub(super) fn cluster_roles() -> Vec<Value> {
                 ),
                 rule("core", "namespaces", READ),
                 rule("discovery.k8s.io", "endpointslices", READ),
+                rule("minicloud.io", "resizers resizers/status", READ),
                 rule("events.k8s.io", "events", READ),
                 rule(
                     "apps",

@@ -1,7 +1,5 @@
 //! Asks the API: what a target's scale is, what its metrics are; and sets the scale.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::autoscaling::v1::Scale;
@@ -12,7 +10,7 @@ use minicloud_api::selector::LabelSelector;
 use serde_json::{Value, json};
 
 use super::measure::{Answer, Question};
-use crate::plumbing::discovery::{discover, group_of};
+use crate::plumbing::discovery::Resources;
 use crate::plumbing::patch::{is_code, message};
 
 /// How long an answer about a metric may take.
@@ -36,15 +34,14 @@ pub(super) struct Scaled {
 /// See the module.
 pub(super) struct Asker {
     client: Client,
-    /// Group and kind of what was asked for: its resource, and whether it is namespaced. As many as there are kinds.
-    resources: Mutex<HashMap<(String, String), (ApiResource, bool)>>,
+    resources: Resources,
 }
 
 impl Asker {
     pub(super) fn new(client: Client) -> Self {
         Self {
+            resources: Resources::new(client.clone()),
             client,
-            resources: Mutex::default(),
         }
     }
 
@@ -57,12 +54,12 @@ impl Asker {
         namespace: &str,
         target: &CrossVersionObjectReference,
     ) -> Result<Scaled, String> {
-        let (resource, _) = self.resource(target).await?;
+        let version = target.api_version.as_deref();
+        let (resource, _) = self.resources.find(version, &target.kind).await?;
         let scale = self.api(namespace, &resource).get_scale(&target.name).await;
         let scale = scale.map_err(|error| {
             if is_code(&error, 404) {
-                // The kind may have gone, or come back as another resource.
-                self.forget(target);
+                self.resources.forget(version, &target.kind);
             }
             message(&error)
         })?;
@@ -127,7 +124,8 @@ impl Asker {
             .ok_or_else(|| format!("unknown metric source type {:?}", metric.type_))?;
         let described = match &question {
             Question::Object(object, _) if object.kind != "Namespace" => {
-                Some(self.resource(object).await?)
+                let version = object.api_version.as_deref();
+                Some(self.resources.find(version, &object.kind).await?)
             }
             _ => None,
         };
@@ -153,50 +151,6 @@ impl Asker {
     fn api(&self, namespace: &str, resource: &ApiResource) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
-
-    /// The resource of a kind, in the version that its group prefers.
-    async fn resource(
-        &self,
-        target: &CrossVersionObjectReference,
-    ) -> Result<(ApiResource, bool), String> {
-        let key = key(target);
-        let known = self
-            .resources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let all = discover(&self.client)
-            .await
-            .map_err(|error| message(&error))?;
-        let of_kind = |served: &crate::plumbing::discovery::Served| {
-            (served.resource.group == key.0) && (served.resource.kind == key.1)
-        };
-        let served = all.served.into_iter().find(of_kind);
-        let served = served
-            .ok_or_else(|| format!("no matches for kind {:?} in group {:?}", key.1, key.0))?;
-        let found = (served.resource, served.namespaced);
-        self.resources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, found.clone());
-        Ok(found)
-    }
-
-    fn forget(&self, target: &CrossVersionObjectReference) {
-        self.resources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key(target));
-    }
-}
-
-fn key(target: &CrossVersionObjectReference) -> (String, String) {
-    let group = target.api_version.as_deref().map_or("", group_of);
-    (group.to_owned(), target.kind.clone())
 }
 
 fn wished(scale: &Scale) -> i32 {

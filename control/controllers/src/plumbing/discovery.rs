@@ -1,8 +1,13 @@
 //! What the API server serves, as the garbage collector and the namespace controller need to know it.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use kube::Client;
 use kube::api::ApiResource;
 use kube::core::discovery::v2::APIGroupDiscoveryList;
+
+use super::patch::message;
 
 /// A resource that is served, in the version that its group prefers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +100,69 @@ fn read(list: &APIGroupDiscoveryList, found: &mut Found) {
 /// A group and a version as `apiVersion` says them.
 pub(crate) fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+/// Group and kind.
+type Named = (String, String);
+
+/// The resources of kinds that objects refer to, looked up once. As many are kept as there are kinds.
+pub(crate) struct Resources {
+    client: Client,
+    known: Mutex<HashMap<Named, (ApiResource, bool)>>,
+}
+
+impl Resources {
+    /// None is known yet.
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The resource of a kind, in the version that its group prefers, and whether it is namespaced.
+    ///
+    /// # Errors
+    /// Why it is not known, for people.
+    pub(crate) async fn find(
+        &self,
+        api_version: Option<&str>,
+        kind: &str,
+    ) -> Result<(ApiResource, bool), String> {
+        let key = named(api_version, kind);
+        let known = self.lock().get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let all = discover(&self.client)
+            .await
+            .map_err(|error| message(&error))?;
+        let served = all
+            .served
+            .into_iter()
+            .find(|s| (&s.resource.group, &s.resource.kind) == (&key.0, &key.1));
+        let Some(served) = served else {
+            let (group, kind) = key;
+            return Err(format!("no matches for kind {kind:?} in group {group:?}"));
+        };
+        let found = (served.resource, served.namespaced);
+        self.lock().insert(key, found.clone());
+        Ok(found)
+    }
+
+    /// Looks a kind up again when it is needed next: it may have gone, or come back as another resource.
+    pub(crate) fn forget(&self, api_version: Option<&str>, kind: &str) {
+        self.lock().remove(&named(api_version, kind));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Named, (ApiResource, bool)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn named(api_version: Option<&str>, kind: &str) -> Named {
+    let group = api_version.map_or("", group_of);
+    (group.to_owned(), kind.to_owned())
 }
 
 #[cfg(test)]

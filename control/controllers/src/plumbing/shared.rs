@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use super::events::{Recorder, Sink};
 use super::informer::Informer;
 use super::trim;
+use crate::resizer::Resizer;
 use crate::{ClientFor, Config};
 
 /// The user whose client carries the shared watches.
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) nodes: Arc<Informer<Node>>,
     pub(crate) pods: Arc<Informer<Pod>>,
     pub(crate) replica_sets: Arc<Informer<ReplicaSet>>,
+    pub(crate) resizers: Arc<Informer<Resizer>>,
     /// Only those called `kube-root-ca.crt`.
     pub(crate) root_cas: Arc<Informer<ConfigMap>>,
     /// Only those called `default`.
@@ -68,6 +70,7 @@ impl Shared {
             nodes: Informer::new("nodes"),
             pods: Informer::new("pods"),
             replica_sets: Informer::new("replicasets"),
+            resizers: Informer::new("resizers"),
             root_cas: Informer::new("configmaps"),
             service_accounts: Informer::new("serviceaccounts"),
             services: Informer::new("services"),
@@ -168,6 +171,14 @@ impl Shared {
             Api::all(client.clone()),
             all(),
             trim::replica_set,
+            shutdown,
+        );
+        watch(
+            tasks,
+            &self.resizers,
+            Api::all(client.clone()),
+            all(),
+            trim::resizer,
             shutdown,
         );
         let named =

@@ -12,6 +12,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::resizer::Resizer;
+
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 fn meta(meta: &mut ObjectMeta) {
@@ -40,6 +42,7 @@ only_meta! {
     lease: Lease,
     namespace: Namespace,
     replica_set: ReplicaSet,
+    resizer: Resizer,
     service: Service,
     storage_class: StorageClass,
     volume: PersistentVolume,
