@@ -41,7 +41,15 @@ pub fn dns(cluster: &Cluster) -> Vec<i32> {
 
 /// The Prometheus of a cluster, while it runs.
 pub fn prometheus(cluster: &Cluster) -> Option<i32> {
-    let web = cluster.run_dir().join("prometheus/web.yml");
-    let found = processes_with(&format!("--web.config.file={}", web.display()));
+    daemon(cluster, "prometheus")
+}
+
+/// One of Debian's daemons that a cluster runs, by the name of its folder. Not by `pgrep`: that has the same word in its own command
+/// line, and a server that starts would end it as an earlier daemon.
+pub fn daemon(cluster: &Cluster, name: &str) -> Option<i32> {
+    let web = cluster.run_dir().join(name).join("web.yml");
+    let mut found = processes_with(&format!("--web.config.file={}", web.display()));
+    // Until it has become the daemon.
+    found.retain(|(_, words)| words[0] != "setpriv");
     found.first().map(|(pid, _)| *pid)
 }

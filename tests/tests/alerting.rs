@@ -1,9 +1,9 @@
 //! Alerts reach people: rules of the site's own, Debian's Alertmanager, and mail to a real mail server on loopback.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use minicloud_tests::processes::daemon;
 use minicloud_tests::programs::{python, run};
 use minicloud_tests::walk::timed;
 use minicloud_tests::{Background, Cluster, eventually};
@@ -85,7 +85,9 @@ fn alerts_reach_people() {
     timed("mail", || a_mail_comes(&c, &mail));
     timed("silences", || silences(&c));
     timed("secrets", || nothing_tells_the_password(&c));
-    timed("own configuration", || a_configuration_of_ones_own(&mut c));
+    timed("own configuration", || {
+        a_configuration_of_ones_own(&mut c, &rules);
+    });
     timed("off", || switched_off(&mut c));
 }
 
@@ -271,12 +273,7 @@ fn silences(c: &Cluster) {
 }
 
 fn alertmanager(c: &Cluster) -> Option<String> {
-    let mark = format!(
-        "--web.config.file={}",
-        c.run_dir().join("alertmanager/web.yml").display()
-    );
-    let found = run(Command::new("pgrep").args(["--full", "--", &mark])).ok()?;
-    Some(found.trim().to_owned())
+    daemon(c, "alertmanager").map(|pid| pid.to_string())
 }
 
 fn nothing_tells_the_password(c: &Cluster) {
@@ -303,14 +300,16 @@ fn nothing_tells_the_password(c: &Cluster) {
 }
 
 /// A bad one is not given to it, and says why; a good one is.
-fn a_configuration_of_ones_own(c: &mut Cluster) {
+fn a_configuration_of_ones_own(c: &mut Cluster, rules: &str) {
     let pid = alertmanager(c);
+    let since = since(c).unwrap_or_else(|e| panic!("{e:#}"));
     let file = c.scratch().join("alertmanager.yml");
     let write = |text: &str| std::fs::write(&file, text).unwrap_or_else(|e| panic!("{e}"));
     let setting = format!("--alertmanager-config-file={}", file.display());
+    let rules = format!("--alert-rules-dir={rules}");
     let restart = |c: &mut Cluster| {
         c.stop_server();
-        c.extra(&["--alertmanager=managed", &setting]);
+        c.extra(&["--alertmanager=managed", &setting, &rules]);
         c.start_server();
         c.wait_ready();
     };
@@ -335,6 +334,20 @@ fn a_configuration_of_ones_own(c: &mut Cluster) {
         Ok(())
     });
     assert_eq!(alertmanager(c), pid, "it was told, not started again");
+    // Rules that are taken away when a server starts, and given again, begin anew.
+    let now = self::since(c).unwrap_or_else(|e| panic!("{e:#}"));
+    assert_eq!(now, since, "the alert has been there all the time");
+}
+
+/// Since when the own rule's alert has been there.
+fn since(c: &Cluster) -> anyhow::Result<Value> {
+    let data = ask(c, "/alerts")?;
+    let alerts = data["alerts"].as_array().context("no alerts")?;
+    let open = alerts
+        .iter()
+        .find(|alert| alert["labels"]["alertname"] == "ShopIsOpen");
+    let open = open.with_context(|| data.to_string())?;
+    Ok(open["activeAt"].clone())
 }
 
 fn switched_off(c: &mut Cluster) {

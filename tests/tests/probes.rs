@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use minicloud_tests::netns::ADDRESS;
+use minicloud_tests::processes::daemon;
 use minicloud_tests::programs::run;
 use minicloud_tests::walk::timed;
 use minicloud_tests::{Background, Cluster, eventually};
@@ -101,12 +102,15 @@ const FAIL: &[(&str, &str)] = &[
 
 #[test]
 fn what_probes_ask_is_answered() {
-    let c = Cluster::start_with(QUICK);
+    let mut c = Cluster::start_with(QUICK);
     assert_eq!(exporter(&c), None, "nothing runs without Probes");
     let servers = timed("servers", || servers(&c));
     timed("results", || results(&c));
     timed("refusals", || refusals(&c));
     timed("alert", || an_alert_fires(&c));
+    timed("restart", || {
+        a_restart_of_the_server_costs_no_answer(&mut c)
+    });
     timed("recovery", || recovery(&c));
     timed("end", || end(&c));
     drop(servers);
@@ -160,12 +164,7 @@ fn http(c: &Cluster, port: u16) -> Background {
 
 /// The process id of the exporter.
 fn exporter(c: &Cluster) -> Option<String> {
-    let mark = format!(
-        "--web.config.file={}",
-        c.run_dir().join("blackbox-exporter/web.yml").display()
-    );
-    let found = run(Command::new("pgrep").args(["--full", "--", &mark])).ok()?;
-    Some(found.trim().to_owned())
+    daemon(c, "blackbox-exporter").map(|pid| pid.to_string())
 }
 
 /// What Prometheus answers on port 3000.
@@ -373,6 +372,34 @@ fn an_alert_fires(c: &Cluster) {
     assert!(
         state["state"] == "pending" || state["state"] == "firing",
         "{state}"
+    );
+}
+
+/// The exporter goes on while the server is away, and nothing that was measured ends when the next one starts.
+fn a_restart_of_the_server_costs_no_answer(c: &mut Cluster) {
+    let pid = exporter(c);
+    let file = c.run_dir().join("prometheus/targets/probes.json");
+    let before = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(before.contains("shop/page"), "{before}");
+    let written = |file: &std::path::Path| std::fs::metadata(file).and_then(|m| m.modified()).ok();
+    let ca = c.run_dir().join("blackbox-exporter/tls/ca.crt");
+    let (at, ca_at) = (written(&file), written(&ca));
+    c.kill_server();
+    c.start_server();
+    c.wait_ready();
+    eventually("it answers", Duration::from_secs(30), || {
+        ensure!(written(&ca) != ca_at, "the new server has not come to it");
+        let (_, success) = one(c, "probe_success{probe=\"page\"}")?;
+        ensure!(success == 1.0, "{success}");
+        let (_, first) = one(c, "timestamp(up{probe=\"page\"} == 1) > time() - 6")?;
+        ensure!(first > 0.0);
+        Ok(())
+    });
+    assert_eq!(exporter(c), pid);
+    assert_eq!(
+        written(&file),
+        at,
+        "targets were taken away and given again"
     );
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use minicloud_tests::images::busybox;
+use minicloud_tests::processes::daemon;
 use minicloud_tests::programs::run;
 use minicloud_tests::walk::timed;
 use minicloud_tests::{Background, Cluster, eventually};
@@ -360,12 +361,7 @@ fn federation(c: &Cluster, token: &str) {
 }
 
 fn prometheus_pid(c: &Cluster) -> Option<String> {
-    let mark = format!(
-        "--web.config.file={}",
-        c.run_dir().join("prometheus/web.yml").display()
-    );
-    let found = run(Command::new("pgrep").args(["--full", "--", &mark])).ok()?;
-    Some(found.trim().to_owned())
+    daemon(c, "prometheus").map(|pid| pid.to_string())
 }
 
 /// The server comes and goes, Prometheus stays; Prometheus is killed, and comes back.

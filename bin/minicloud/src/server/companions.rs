@@ -12,7 +12,7 @@ use minicloud_daemon::Loopback;
 use minicloud_listener::status::Check;
 use minicloud_probes::managed::{self as probes, Probing, TARGETS_FILE};
 use minicloud_prometheus::config::{Extra, loopback_tls};
-use minicloud_prometheus::own_rules;
+use minicloud_prometheus::{managed as prometheus, own_rules};
 use minicloud_prometheus_client::Prometheus;
 use tokio::sync::watch;
 
@@ -26,11 +26,11 @@ pub struct Companions {
     pub checks: Vec<Check>,
     /// How `/alertmanager` on port 3000 gets to Alertmanager.
     pub alertmanager: Upstream,
-    /// What Prometheus reads because of them.
+    /// What Prometheus reads because of them; changes for the first time when the site's own rules have been read.
     pub extra: watch::Receiver<Extra>,
 }
 
-/// Starts them. `prometheus` tells what came of the Probes.
+/// Starts them. `answers` tells what came of the Probes.
 ///
 /// # Errors
 /// When a key or an identity cannot be had.
@@ -38,7 +38,7 @@ pub fn start(
     settings: &Settings,
     identities: &Identities,
     loopback: &Loopback,
-    prometheus: Prometheus,
+    answers: Prometheus,
     parts: &mut Parts,
 ) -> anyhow::Result<Companions> {
     let probing = Probing::new(&probes_config(settings), loopback)?;
@@ -46,10 +46,10 @@ pub fn start(
         name: "blackbox-exporter",
         trouble: Arc::new(probing.trouble()),
     }];
-    let (targets, asked) = watch::channel("[]".to_owned());
+    let (targets, asked) = watch::channel(targets_before(&settings.run_dir));
     let client = identities.client(&CertSpec::probes())?;
     parts.spawn("probes", |shutdown| async move {
-        probing.run(client, prometheus, targets, shutdown).await;
+        probing.run(client, answers, targets, shutdown).await;
         Ok(())
     });
     let upstream = match &settings.alertmanager {
@@ -103,6 +103,12 @@ pub fn start(
     })
 }
 
+/// The Probes' targets as the server before left them, until the Probes have been listed: a series must not end because a server starts.
+fn targets_before(run_dir: &Path) -> String {
+    let file = prometheus::dir(run_dir).join("targets").join(TARGETS_FILE);
+    std::fs::read_to_string(file).unwrap_or_else(|_| "[]".to_owned())
+}
+
 fn probes_config(settings: &Settings) -> probes::Config {
     probes::Config {
         program: PathBuf::from(probes::PROGRAM),
@@ -133,7 +139,7 @@ fn extra(settings: &Settings) -> Extra {
     let mut extra = Extra {
         rules: product_rules(),
         scrape_configs: vec![Probing::scrape_config(&tls)],
-        targets: vec![(TARGETS_FILE.to_owned(), "[]".to_owned())],
+        targets: vec![(TARGETS_FILE.to_owned(), targets_before(&settings.run_dir))],
         ..Extra::default()
     };
     match &settings.alertmanager {

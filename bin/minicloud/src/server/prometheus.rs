@@ -23,6 +23,9 @@ use crate::settings::Settings;
 /// How often the certificate that scrapes is looked at for renewal.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
+/// How long the site's own rules may take to be read before Prometheus goes without.
+const RULES: Duration = Duration::from_secs(10);
+
 /// Prometheus, as the other parts need it.
 pub struct Engine {
     /// A client; where there is no Prometheus it says so.
@@ -91,7 +94,7 @@ fn start_managed(
     let Companions {
         checks,
         alertmanager,
-        extra,
+        mut extra,
     } = companions::start(settings, identities, &loopback, prometheus.client(), parts)?;
     let mut engine = Engine {
         client: prometheus.client(),
@@ -106,6 +109,8 @@ fn start_managed(
     let client = identities.client(&CertSpec::prometheus())?;
     let pki = pki.clone();
     parts.spawn("prometheus", |shutdown| async move {
+        // With all rules from the start: those that go and come again forget since when they hold.
+        let _ = tokio::time::timeout(RULES, extra.changed()).await;
         tokio::select! {
             () = prometheus.run(client, changing, extra, shutdown) => {}
             () = renew(&pki, &changed) => {}
