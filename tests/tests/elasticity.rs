@@ -357,6 +357,13 @@ fn what_is_wrong_is_said(c: &Cluster) {
         Ok(())
     });
     c.k("delete hpa shop");
+    let edit = c.k("describe clusterrole edit");
+    for resource in [
+        "horizontalpodautoscalers.autoscaling",
+        "resizers.minicloud.io",
+    ] {
+        assert!(edit.contains(resource), "{edit}");
+    }
     // This kubectl speaks v1 there, and only there.
     c.refuses(
         "autoscale deployment shop --max=3",

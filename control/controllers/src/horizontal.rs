@@ -128,7 +128,11 @@ impl Controller {
             .await
         {
             Ok(scaled) => scaled,
-            Err(why) => return draft.no_scale(&why),
+            Err(why) => {
+                // It scales nothing, so it is in nobody's way.
+                self.with_memories(|all| all.get_mut(key).map(|memory| memory.selector = None));
+                return draft.no_scale(&why);
+            }
         };
         let message = "the HPA controller was able to get the target's current scale";
         draft.condition(ABLE, true, "SucceededGetScale", message);

@@ -6,10 +6,11 @@ use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::autoscaling::v2::{CrossVersionObjectReference, MetricSpec};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use minicloud_api::names;
 use minicloud_api::selector::LabelSelector;
 use serde_json::{Value, json};
 
-use super::measure::{Answer, Question};
+use super::measure::{Answer, Question, is_namespace};
 use crate::plumbing::discovery::Resources;
 use crate::plumbing::patch::{is_code, message};
 
@@ -54,6 +55,10 @@ impl Asker {
         namespace: &str,
         target: &CrossVersionObjectReference,
     ) -> Result<Scaled, String> {
+        // It becomes part of a path.
+        if let Some(wrong) = names::dns1123_subdomain(&target.name).into_iter().next() {
+            return Err(format!("{:?} names no object: {wrong}", target.name));
+        }
         let version = target.api_version.as_deref();
         let (resource, _) = self.resources.find(version, &target.kind).await?;
         let scale = self.api(namespace, &resource).get_scale(&target.name).await;
@@ -123,7 +128,7 @@ impl Asker {
         let question = Question::of(metric)
             .ok_or_else(|| format!("unknown metric source type {:?}", metric.type_))?;
         let described = match &question {
-            Question::Object(object, _) if object.kind != "Namespace" => {
+            Question::Object(object, _) if !is_namespace(object) => {
                 let version = object.api_version.as_deref();
                 Some(self.resources.find(version, &object.kind).await?)
             }
@@ -132,7 +137,7 @@ impl Asker {
         let described = described
             .as_ref()
             .map(|(resource, namespaced)| (resource, *namespaced));
-        let path = question.path(namespace, selector, described);
+        let path = question.path(namespace, selector, described)?;
         let failed = |why: &str| {
             format!(
                 "unable to fetch metrics from {} metrics API: {why}",

@@ -73,61 +73,61 @@ impl Question {
     }
 
     /// Where the answer is. `selector` selects the pods of the target; `described` is the resource of the object that the metric is
-    /// about, and whether it is in the namespace.
+    /// about, and whether it is in a namespace.
+    ///
+    /// # Errors
+    /// When the object is not of this namespace: whoever makes an autoscaler here may have no right to read of others, and sees in
+    /// its status what it was told.
     pub(super) fn path(
         &self,
         namespace: &str,
         selector: &str,
         described: Option<(&ApiResource, bool)>,
-    ) -> String {
-        let custom = "/apis/custom.metrics.k8s.io/v1beta2";
-        match self {
+    ) -> Result<String, String> {
+        let custom = format!("/apis/custom.metrics.k8s.io/v1beta2/namespaces/{namespace}");
+        Ok(match self {
             Self::Resource { .. } => query(
                 &format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"),
                 [("labelSelector", selector)],
             ),
             Self::Pods(metric) => query(
-                &format!("{custom}/namespaces/{namespace}/pods/*/{}", metric.name),
+                &format!("{custom}/pods/*/{}", escaped(&metric.name)),
                 [
                     ("labelSelector", selector),
                     ("metricLabelSelector", &text(metric.selector.as_ref())),
                 ],
             ),
             Self::Object(object, metric) => {
-                let of_metric = text(metric.selector.as_ref());
                 let place = match described {
-                    _ if object.kind == "Namespace" => {
-                        format!("{custom}/namespaces/{}/metrics", object.name)
-                    }
-                    Some((resource, namespaced)) => {
+                    _ if is_namespace(object) && object.name == namespace => "metrics".to_owned(),
+                    Some((resource, true)) => {
                         let plural = match resource.group.as_str() {
                             "" => resource.plural.clone(),
                             group => format!("{}.{group}", resource.plural),
                         };
-                        let scope = match namespaced {
-                            true => format!("/namespaces/{namespace}"),
-                            false => String::new(),
-                        };
-                        format!("{custom}{scope}/{plural}/{}", object.name)
+                        format!("{plural}/{}", escaped(&object.name))
                     }
-                    None => format!(
-                        "{custom}/namespaces/{namespace}/{}/{}",
-                        object.kind, object.name
-                    ),
+                    _ => {
+                        let (kind, name) = (&object.kind, &object.name);
+                        return Err(format!("{kind} {name} is not in the namespace {namespace}"));
+                    }
                 };
                 query(
-                    &format!("{place}/{}", metric.name),
-                    [("metricLabelSelector", of_metric.as_str())],
+                    &format!("{custom}/{place}/{}", escaped(&metric.name)),
+                    [(
+                        "metricLabelSelector",
+                        text(metric.selector.as_ref()).as_str(),
+                    )],
                 )
             }
             Self::External(metric) => query(
                 &format!(
                     "/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/{}",
-                    metric.name
+                    escaped(&metric.name)
                 ),
                 [("labelSelector", text(metric.selector.as_ref()).as_str())],
             ),
-        }
+        })
     }
 
     /// Reads an answer.
@@ -190,6 +190,24 @@ impl Question {
     }
 }
 
+/// True for the kind of namespaces themselves.
+pub(super) fn is_namespace(object: &CrossVersionObjectReference) -> bool {
+    object.kind == "Namespace" && matches!(object.api_version.as_deref(), None | Some("" | "v1"))
+}
+
+/// A text as one segment of a path, or one value of a query.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn query<const N: usize>(path: &str, parameters: [(&str, &str); N]) -> String {
     let mut out = path.to_owned();
     let mut separator = '?';
@@ -201,13 +219,7 @@ fn query<const N: usize>(path: &str, parameters: [(&str, &str); N]) -> String {
         separator = '&';
         out.push_str(name);
         out.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                out.push(char::from(byte));
-            } else {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        out.push_str(&escaped(value));
     }
     out
 }

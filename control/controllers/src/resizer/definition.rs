@@ -52,7 +52,12 @@ fn quantity(about: &str) -> Value {
 }
 
 fn spec() -> Value {
-    let name = |about: &str| json!({ "type": "string", "minLength": 1, "maxLength": 253, "description": about });
+    let name = |about: &str| {
+        json!({
+            "type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            "description": about,
+        })
+    };
     let amount = json!({
         "type": "object",
         "properties": {

@@ -128,6 +128,7 @@ fn the_definition_is_a_good_one_and_has_every_field() {
         ("/spec/tolerancePercent", json!(101)),
         ("/spec/resources", json!({})),
         ("/spec/container", json!("")),
+        ("/spec/target/name", json!("one?x")),
     ] {
         let mut wrong = json!({"apiVersion": "minicloud.io/v1", "kind": "Resizer", "metadata": {"name": "a"},
             "spec": spec(json!({"cpu": {"base": "1"}}), 5, "Follow")});

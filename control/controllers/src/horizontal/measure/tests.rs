@@ -17,7 +17,10 @@ fn external(name: &str) -> Value {
 #[test]
 fn each_api_has_its_path() {
     let check = |metric: Value, described: Option<(&ApiResource, bool)>, path: &str| {
-        assert_eq!(question(metric).path("ns", "app=web", described), path);
+        assert_eq!(
+            question(metric).path("ns", "app=web", described).unwrap(),
+            path
+        );
     };
     let target = json!({"type": "AverageValue", "averageValue": "1"});
     check(
@@ -43,21 +46,31 @@ fn each_api_has_its_path() {
         kind: String::new(),
         plural: plural.into(),
     };
-    let base = "/apis/custom.metrics.k8s.io/v1beta2";
-    check(
-        about("Namespace", "v1"),
-        None,
-        &format!("{base}/namespaces/o/metrics/m"),
-    );
+    let base = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/ns";
     check(
         about("Deployment", "apps/v1"),
         Some((&resource("apps", "deployments"), true)),
-        &format!("{base}/namespaces/ns/deployments.apps/o/m"),
+        &format!("{base}/deployments.apps/o/m"),
     );
     check(
-        about("Node", "v1"),
-        Some((&resource("", "nodes"), false)),
-        &format!("{base}/nodes/o/m"),
+        about("Service", "v1"),
+        Some((&resource("", "services"), true)),
+        &format!("{base}/services/o/m"),
+    );
+    // Of its own namespace an autoscaler may know, of others and of what is the cluster's it may not.
+    let own = question(about("Namespace", "v1")).path("o", "", None);
+    assert_eq!(
+        own.unwrap(),
+        "/apis/custom.metrics.k8s.io/v1beta2/namespaces/o/metrics/m"
+    );
+    let other = question(about("Namespace", "v1")).path("ns", "", None);
+    assert_eq!(other.unwrap_err(), "Namespace o is not in the namespace ns");
+    let node = question(about("Node", "v1")).path("ns", "", Some((&resource("", "nodes"), false)));
+    assert_eq!(node.unwrap_err(), "Node o is not in the namespace ns");
+    check(
+        external("q?x=1#é"),
+        None,
+        "/apis/external.metrics.k8s.io/v1beta1/namespaces/ns/q%3Fx%3D1%23%C3%A9?labelSelector=queue%3Dmail%2Czone%20in%20%28a%2Cb%29%2C%21x",
     );
     check(
         external("q"),
