@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { resourcesOf, Catalog } from './catalog';
-import { readError } from './http';
+import { resourcesOf, unserved, Catalog } from './catalog';
+import { ApiError, readError } from './http';
 import { NODES, path, PODS, restartPatch } from './kube';
 import { Splitter } from './lines';
 import { readLine } from './live';
-import { aligned, number } from './prometheus';
+import { aligned, highest, number, whatFailed } from './prometheus';
 import { byPod } from './usage';
+import { sleep, Watchdog } from './wait';
 import { applyEvent } from './watch';
 import type { Obj } from './kube';
 
@@ -58,6 +59,7 @@ test('what is served', () => {
   assert.ok(catalog.has(PODS) && !catalog.has(NODES));
   assert.ok(catalog.serves('/prometheus') && catalog.serves('/v1/nodes') && !catalog.serves('/v1/node'));
   assert.deepEqual([...resourcesOf(null)], []);
+  assert.deepEqual([403, 404, 0, 500, 503].map((status) => unserved(new ApiError(status, ''))), [true, true, false, false, false]);
 });
 
 test('the live stream', () => {
@@ -72,4 +74,44 @@ test('Prometheus', () => {
   assert.deepEqual([times, columns], [[15, 30, 45, 60], [[null, 1, null, 3]]]);
   const labels = { namespace: 'n', pod: 'p' };
   assert.deepEqual(byPod([{ labels, value: 1 }], [{ labels, value: 2 }]).get('n/p'), { cpu: 1, memory: 2 });
+});
+
+test('the lines that reach highest are kept, by name', () => {
+  const line = (name: string, ...values: (number | null)[]) => ({ name, labels: {}, points: values.map((value, n): [number, number | null] => [n, value]) });
+  const all = [line('web-10', 1, 2), line('web-9', 3, null), line('eater', 0, 99), line('idle', null), line('none')];
+  assert.deepEqual(highest(all, 3).map(({ name }) => name), ['eater', 'web-9', 'web-10']);
+  assert.equal(highest(all, 9).length, 5);
+});
+
+test('refusing is an answer', () => {
+  const said = [0, 400, 403, 422, 500, 503].map(whatFailed);
+  assert.deepEqual(said.map((text) => /does not answer|refuses|may not|failed/.exec(text)?.[0]), ['does not answer', 'refuses', 'may not', 'refuses', 'failed', 'does not answer']);
+});
+
+test('waiting leaves nothing behind', async () => {
+  const stop = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = stop.signal;
+  stop.signal.addEventListener = (...given: unknown[]) => void (listeners += 1, Reflect.apply(addEventListener, stop.signal, given));
+  stop.signal.removeEventListener = (...given: unknown[]) => void (listeners -= 1, Reflect.apply(removeEventListener, stop.signal, given));
+  await sleep(1, stop.signal);
+  assert.equal(listeners, 0);
+  setTimeout(() => stop.abort(), 5);
+  const began = Date.now();
+  await sleep(60_000, stop.signal);
+  await sleep(60_000, stop.signal);
+  assert.ok(Date.now() - began < 10_000);
+});
+
+test('a watchdog bites when it is not fed', async () => {
+  let bitten = 0;
+  const dog = new Watchdog(60, () => (bitten += 1));
+  for (let n = 0; n < 4; n += 1) {
+    await new Promise((wake) => setTimeout(wake, 25));
+    dog.feed();
+  }
+  assert.equal(bitten, 0);
+  await new Promise((wake) => setTimeout(wake, 120));
+  assert.equal(bitten, 1);
+  dog.end();
 });

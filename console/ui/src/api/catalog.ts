@@ -2,8 +2,10 @@
 
 import { Cell } from '../cell';
 import { session } from '../session';
-import { askJson } from './http';
+import { away } from './away';
+import { ApiError, askJson } from './http';
 import type { Resource } from './kube';
+import { looked, sleep } from './wait';
 
 export class Catalog {
   constructor(
@@ -42,16 +44,49 @@ export const catalog = new Cell<Catalog | null>(null);
 
 const AGGREGATED = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 
-/** Asks anew; what cannot be found out counts as not served. */
-export async function refresh(): Promise<void> {
-  const asked = session.value;
-  if (!asked) return catalog.set(null);
-  const discover = (path: string) => askJson<Discovery>(path, { headers: { Accept: AGGREGATED } }).catch(() => null);
-  const [api, core, groups] = await Promise.all([
-    askJson<{ paths?: Record<string, unknown> }>('/openapi.json').catch(() => null),
-    discover('/kubernetes/api'),
-    discover('/kubernetes/apis'),
-  ]);
-  if (session.value !== asked) return;
-  catalog.set(new Catalog(new Set(Object.keys(api?.paths ?? {})), new Set([...resourcesOf(core), ...resourcesOf(groups)])));
+/** What is refused is not served to the caller; any other failure tells nothing. */
+export function unserved(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 403 || error.status === 404);
 }
+
+const FIRST_PAUSE_MS = 2000;
+const LONGEST_PAUSE_MS = 60_000;
+let asking = new AbortController();
+
+/** Asks anew, until there is an answer; what is known holds until then. */
+export async function refresh(): Promise<void> {
+  asking.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  if (!session.value) return catalog.set(null);
+  for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const found = await look(signal).catch(() => null);
+    if (signal.aborted) return;
+    if (found) return catalog.set(found);
+    await sleep(pause, signal);
+    await looked(signal);
+  }
+}
+
+async function look(signal: AbortSignal): Promise<Catalog> {
+  const ask = <T>(path: string, headers: HeadersInit = {}): Promise<T | null> =>
+    askJson<T>(path, { headers, signal }).catch((error: unknown) => {
+      if (unserved(error)) return null;
+      throw error;
+    });
+  const [api, core, groups] = await Promise.all([
+    ask<{ paths?: Record<string, unknown> }>('/openapi.json'),
+    ask<Discovery>('/kubernetes/api', { Accept: AGGREGATED }),
+    ask<Discovery>('/kubernetes/apis', { Accept: AGGREGATED }),
+  ]);
+  return new Catalog(new Set(Object.keys(api?.paths ?? {})), new Set([...resourcesOf(core), ...resourcesOf(groups)]));
+}
+
+// A server that comes back may be another version of it, with other settings.
+away.subscribe(() => {
+  if (!away.value && session.value) void refresh();
+});
+session.subscribe(() => {
+  asking.abort();
+  catalog.set(null);
+});

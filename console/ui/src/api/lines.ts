@@ -21,8 +21,8 @@ export class Splitter {
   }
 }
 
-/** Calls `take` with the lines of each piece that arrives. */
-export async function eachLines(response: Response, take: (lines: string[]) => void): Promise<void> {
+/** Calls `take` with the lines of each piece that arrives, and `heard` before that even if it completes none. */
+export async function eachLines(response: Response, take: (lines: string[]) => void, heard?: () => void): Promise<void> {
   const reader = response.body?.getReader();
   if (!reader) return;
   const decoder = new TextDecoder();
@@ -30,6 +30,7 @@ export async function eachLines(response: Response, take: (lines: string[]) => v
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
+    heard?.();
     const lines = splitter.push(decoder.decode(value, { stream: true }));
     if (lines.length > 0) take(lines);
   }

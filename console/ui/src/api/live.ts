@@ -2,9 +2,11 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { session } from '../session';
+import { mark } from './away';
 import { catalog } from './catalog';
-import { ask, asApiError, isAbort, type ApiError } from './http';
+import { ApiError, ask, asApiError } from './http';
 import { eachLines } from './lines';
+import { looked, sleep, Watchdog } from './wait';
 
 interface Stalls {
   waiting_ratio?: number;
@@ -52,6 +54,8 @@ const STREAM = '/v1/nodes?watch=true';
 const PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 30_000;
 const LINGER_MS = 10_000;
+/** Each node is told of every ten seconds: a stream that is silent for longer than this is broken. */
+const SILENCE_MS = 25_000;
 
 /** A line, or null for a heartbeat and for what is no measurement. */
 export function readLine(line: string): LiveNode | null {
@@ -60,40 +64,78 @@ export function readLine(line: string): LiveNode | null {
   return typeof said.node === 'string' ? { ...said.measurements, ...said } : null;
 }
 
-let now: Live = { state: 'loading', nodes: new Map(), error: null };
+const NOTHING: Live = { state: 'loading', nodes: new Map(), error: null };
+let now = NOTHING;
 const listeners = new Set<() => void>();
 let stop: AbortController | null = null;
 let lingering: ReturnType<typeof setTimeout> | undefined;
 
 function show(next: Live): void {
   now = next;
+  mark(listeners, next.state === 'away');
   for (const listener of [...listeners]) listener();
+}
+
+/** Follows the stream until it ends, is silent for too long, or nobody looks at the page; true in the last case. */
+async function follow(signal: AbortSignal): Promise<boolean> {
+  const attempt = new AbortController();
+  const both = AbortSignal.any([signal, attempt.signal]);
+  const watchdog = new Watchdog(SILENCE_MS, () => attempt.abort(new ApiError(0, 'the live stream is silent', 'the server, or the way to it, is being asked again')));
+  let hidden: ReturnType<typeof setTimeout> | undefined;
+  let left = false;
+  const seen = (): void => {
+    clearTimeout(hidden);
+    const leave = (): void => {
+      left = true;
+      attempt.abort();
+    };
+    if (document.hidden) hidden = setTimeout(leave, LINGER_MS);
+  };
+  document.addEventListener('visibilitychange', seen);
+  // It begins with a line for each node: what is gone meanwhile goes.
+  const nodes = new Map<string, LiveNode>();
+  try {
+    const response = await ask(STREAM, { signal: both });
+    const take = (lines: string[]): void => {
+      for (const line of lines) {
+        const said = readLine(line);
+        if (!said) continue;
+        if (said.health === 'gone') nodes.delete(said.node);
+        else nodes.set(said.node, said);
+      }
+      show({ state: 'live', nodes: new Map(nodes), error: null });
+    };
+    await eachLines(response, take, () => watchdog.feed());
+    return false;
+  } catch (error) {
+    if (left) {
+      show({ ...now, state: 'loading' });
+      return true;
+    }
+    throw attempt.signal.aborted ? attempt.signal.reason : error;
+  } finally {
+    watchdog.end();
+    clearTimeout(hidden);
+    document.removeEventListener('visibilitychange', seen);
+  }
 }
 
 async function run(signal: AbortSignal): Promise<void> {
   let pause = PAUSE_MS;
   while (!signal.aborted) {
+    await looked(signal);
+    const began = Date.now();
     try {
-      const response = await ask(STREAM, { signal });
-      pause = PAUSE_MS;
-      await eachLines(response, (lines) => {
-        const nodes = new Map(now.nodes);
-        for (const line of lines) {
-          const said = readLine(line);
-          if (!said) continue;
-          if (said.health === 'gone') nodes.delete(said.node);
-          else nodes.set(said.node, said);
-        }
-        show({ state: 'live', nodes, error: null });
-      });
+      if (await follow(signal)) continue;
     } catch (error) {
-      if (isAbort(error) || signal.aborted) return;
+      if (signal.aborted) return;
       const problem = asApiError(error);
       const off = problem.status === 403 || problem.status === 404;
       show({ state: off ? 'off' : 'away', nodes: new Map(), error: problem });
       if (problem.status === 401 || off) return;
     }
-    await new Promise((wake) => setTimeout(wake, pause));
+    if (Date.now() - began > PAUSE_MS) pause = PAUSE_MS;
+    await sleep(pause, signal);
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
 }
@@ -101,7 +143,7 @@ async function run(signal: AbortSignal): Promise<void> {
 function close(): void {
   stop?.abort();
   stop = null;
-  now = { state: 'loading', nodes: new Map(), error: null };
+  show(NOTHING);
 }
 
 session.subscribe(close);
@@ -127,5 +169,5 @@ export function useLive(): Live {
       if (listeners.size === 0) lingering = setTimeout(close, LINGER_MS);
     };
   }, [served]);
-  return served ? seen : { state: known ? 'off' : 'loading', nodes: new Map(), error: null };
+  return served ? seen : { ...NOTHING, state: known ? 'off' : 'loading' };
 }

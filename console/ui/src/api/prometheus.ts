@@ -82,5 +82,22 @@ export function aligned(all: Series[], start: number, end: number, step: number)
   return { times, columns };
 }
 
+/** The `most` series that reach highest, by name: what eats a CPU is among them. */
+export function highest<T extends Series & { name: string }>(all: T[], most: number): T[] {
+  const top = ({ points }: Series): number => points.reduce((high, [, value]) => Math.max(high, value ?? -Infinity), -Infinity);
+  const ranked = all.map((one) => ({ one, top: top(one) })).sort((a, b) => (a.top === b.top ? 0 : b.top - a.top));
+  return ranked
+    .slice(0, most)
+    .map(({ one }) => one)
+    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+}
+
+/** What an error's status says of Prometheus: refusing is an answer. */
+export function whatFailed(status: number): string {
+  if (status === 403) return 'You may not read metrics.';
+  if ([0, 502, 503, 504].includes(status)) return 'Prometheus does not answer.';
+  return status < 500 ? 'Prometheus refuses the question.' : 'Prometheus failed.';
+}
+
 /** A text inside a PromQL label matcher. */
 export const quoted = (text: string): string => JSON.stringify(text);

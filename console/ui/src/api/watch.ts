@@ -7,9 +7,11 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { session } from '../session';
+import { mark } from './away';
 import { ApiError, asApiError, ask, askJson, isAbort } from './http';
 import { path, type ListOf, type Obj, type Resource } from './kube';
 import { eachLines } from './lines';
+import { looked, sleep } from './wait';
 
 export interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
@@ -28,6 +30,8 @@ export interface Snapshot<T extends Obj> {
 const PAGE = 500;
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
+/** Rights seldom change: what was refused is asked again after this while somebody looks, or when somebody comes back to it. */
+const REFUSED_PAUSE_MS = 180_000;
 /** Events that come close together are shown together. */
 const GATHER_MS = 60;
 /** A watch that nobody looks at goes on this long: whoever comes back sees it at once. */
@@ -61,6 +65,7 @@ class Watch {
 
   end(): void {
     this.#stop.abort();
+    mark(this, false);
     clearTimeout(this.#due);
   }
 
@@ -83,9 +88,15 @@ class Watch {
         }
         if (problem.status === 401) return;
         const refused = problem.status === 403 || problem.status === 404;
-        if (refused) this.#version = '';
-        if (refused) this.#objects.clear();
-        this.#show(refused ? 'refused' : 'away', problem);
+        if (refused) {
+          this.#version = '';
+          this.#objects.clear();
+          this.#show('refused', problem);
+          await sleep(REFUSED_PAUSE_MS, this.#stop.signal);
+          await looked(this.#stop.signal);
+          continue;
+        }
+        this.#show('away', problem);
         if (Date.now() - began > LONGEST_PAUSE_MS) pause = FIRST_PAUSE_MS;
       }
       await sleep(pause * (0.75 + Math.random() / 2), this.#stop.signal);
@@ -134,19 +145,11 @@ class Watch {
   }
 
   #show(state: State, error: ApiError | null): void {
+    if (this.#stop.signal.aborted) return;
     this.snapshot = { state, items: [...this.#objects.values()], error };
+    mark(this, state === 'away');
     for (const listener of [...this.listeners]) listener();
   }
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((wake) => {
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      wake();
-    });
-  });
 }
 
 const watches = new Map<string, { watch: Watch; users: number; lingering?: ReturnType<typeof setTimeout> }>();
@@ -159,11 +162,6 @@ session.subscribe(() => {
   watches.clear();
 });
 
-/** True while any list is away from its source. */
-export function anyAway(): boolean {
-  return [...watches.values()].some(({ watch }) => watch.snapshot.state === 'away');
-}
-
 /** Follows a list until the returned function is called; `listener` hears each change. */
 export function follow<T extends Obj>(
   of: Resource,
@@ -173,6 +171,13 @@ export function follow<T extends Obj>(
 ): () => void {
   const url = path(of, namespace);
   const key = `${url}?${new URLSearchParams(query)}`;
+  const known = watches.get(key);
+  if (known?.users === 0 && known.watch.snapshot.state === 'refused') {
+    // Whoever comes back may have got the right meanwhile.
+    clearTimeout(known.lingering);
+    known.watch.end();
+    watches.delete(key);
+  }
   const entry = watches.get(key) ?? { watch: new Watch(url, query), users: 0 };
   watches.set(key, entry);
   clearTimeout(entry.lingering);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Obj } from '../api/kube';
-import { allocatable, requestedByNode, summarizeNode } from './nodes';
+import { allocatable, requestedByNode, summarizeNode, sumKnown } from './nodes';
 import { requested, summarize } from './pods';
 import { bytes, count, cpus, percent, quantity } from './quantity';
 import { readRange, stepOf, windowOf } from './range';
@@ -218,5 +218,10 @@ test('ranges', () => {
   assert.deepEqual([dragged.start(9), dragged.end(9), dragged.moves], [1000, 2000, false]);
   assert.equal(readRange('2000-1000').id, '1h');
   assert.deepEqual([900, 3600, 86_400, 2_592_000].map(stepOf), [15, 15, 360, 10_800]);
-  assert.deepEqual([15, 360].map(windowOf), ['60s', '720s']);
+  assert.deepEqual([15, 60, 360].map(windowOf), ['120s', '120s', '720s']);
+});
+
+test('sums of what is known', () => {
+  assert.deepEqual(sumKnown([1, NaN, 2]), { sum: 3, of: 2 });
+  assert.ok(Number.isNaN(sumKnown([NaN]).sum) && Number.isNaN(sumKnown([]).sum));
 });

@@ -61,6 +61,12 @@ export function requestedByNode(pods: Pod[]): Map<string, Capacity> {
   return sums;
 }
 
+/** The sum of what is known, and of how many that is. */
+export function sumKnown(values: number[]): { sum: number; of: number } {
+  const known = values.filter(Number.isFinite);
+  return { sum: known.length === 0 ? NaN : known.reduce((sum, one) => sum + one, 0), of: known.length };
+}
+
 export function total(all: Iterable<Capacity>): Capacity {
   const sum = { ...NONE };
   for (const one of all) {

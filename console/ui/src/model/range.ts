@@ -50,5 +50,8 @@ export function stepOf(seconds: number): number {
   return Math.max(15, Math.ceil(seconds / 240 / 15) * 15);
 }
 
-/** The window of a `rate`: four measurements at least. */
-export const windowOf = (step: number): string => `${Math.max(60, step * 2)}s`;
+/** Prometheus may be set to measure as seldom as this, in seconds. */
+const SLOWEST = 30;
+
+/** The window of a `rate`: four measurements at least, however often they are made. */
+export const windowOf = (step: number): string => `${Math.max(4 * SLOWEST, step * 2)}s`;

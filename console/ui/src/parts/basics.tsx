@@ -45,9 +45,9 @@ export function Meter({ value, max, label, mark, text }: { value: number; max: n
   const tone = ratio >= 0.95 ? 'bad' : ratio >= 0.8 ? 'busy' : 'good';
   return (
     <div class="meter">
-      <div class="track" role="meter" aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(ratio * 100)}>
+      <div class="track" role="meter" aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(ratio * 100)} aria-valuetext={known ? undefined : 'unknown'}>
         {known && <div class={`fill ${tone}`} style={{ width: `${ratio * 100}%` }} />}
-        {mark !== undefined && max > 0 && <div class="mark" style={{ left: `${Math.min(100, (mark / max) * 100)}%` }} />}
+        {mark !== undefined && Number.isFinite(mark) && max > 0 && <div class="mark" style={{ left: `${Math.min(100, (mark / max) * 100)}%` }} />}
       </div>
       <span class="value">{text ?? percent(known ? value / max : null)}</span>
     </div>

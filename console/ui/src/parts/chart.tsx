@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { ComponentType } from 'preact';
 import { catalog } from '../api/catalog';
 import { asApiError, type ApiError } from '../api/http';
-import { aligned, queryRange, type Labels } from '../api/prometheus';
+import { aligned, highest, queryRange, whatFailed, type Labels } from '../api/prometheus';
 import { useRefreshed } from '../api/usage';
 import { Cell, useCell } from '../cell';
 import { bytes, count, cpus, percent, UNKNOWN } from '../model/quantity';
@@ -114,8 +114,7 @@ async function fetchData(of: ChartOf, range: Range, signal: AbortSignal): Promis
     of.lines.map((line) => queryRange(line.promql.replaceAll('$w', windowOf(step)), start, end, step, signal)),
   );
   const all = answers.flatMap((series, n) => series.map((one) => ({ ...one, name: of.lines[n]?.name(one.labels) ?? '' })));
-  all.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
-  const kept = all.slice(0, MOST_LINES);
+  const kept = highest(all, MOST_LINES);
   return { names: kept.map((one) => one.name), ...aligned(kept, start, end, step), left: all.length - kept.length, start, end };
 }
 
@@ -145,7 +144,7 @@ export function Chart({ of }: { of: ChartOf }) {
   const problem = error ? asApiError(error) : null;
   if (of.optional && value && value.names.length === 0 && !problem) return null;
   return (
-    <Panel title={of.title} aside={value && value.left > 0 ? <span class="muted">{value.left} more not shown</span> : undefined}>
+    <Panel title={of.title} aside={value && value.left > 0 ? <span class="muted">{`the highest ${MOST_LINES} of ${MOST_LINES + value.left}`}</span> : undefined}>
       <div class="chart">
         {problem && <Away error={problem} />}
         {value && value.names.length === 0 && !problem && <p class="note">Nothing was measured in this time.</p>}
@@ -173,7 +172,7 @@ export function Chart({ of }: { of: ChartOf }) {
 function Away({ error }: { error: ApiError }) {
   return (
     <p class="note" role="status">
-      {error.status === 403 ? 'You may not read metrics.' : 'Prometheus does not answer.'} <span class="muted">{error.message}</span>
+      {whatFailed(error.status)} <span class="muted">{[error.message, error.hint].filter(Boolean).join('. ')}</span>
     </p>
   );
 }

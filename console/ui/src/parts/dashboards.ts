@@ -150,13 +150,13 @@ export function podCharts(namespace: string, pods: string, split: 'container' | 
   ];
 }
 
-/** The site as a whole, node by node. */
+/** The site as a whole, node by node. Waiting for disks is no use of a CPU, as in the live stream. */
 export function siteCharts(): ChartOf[] {
   return [
-    { title: 'CPU by node', unit: 'ratio', top: 1, lines: [line('1 - avg by (node) (rate(node_cpu_seconds_total{mode="idle"}[$w]))', by('node', 'instance'))] },
-    { title: 'Memory by node', unit: 'ratio', top: 1, lines: [line('1 - sum by (node) (node_memory_MemAvailable_bytes) / sum by (node) (node_memory_MemTotal_bytes)', by('node', 'instance'))] },
-    { title: 'Network by node', unit: 'bytes/s', lines: [line(`sum by (node) (rate(node_network_receive_bytes_total{${LINKS}}[$w]) + rate(node_network_transmit_bytes_total{${LINKS}}[$w]))`, by('node', 'instance'))] },
-    { title: 'Waiting for disks by node', unit: 'ratio', lines: [line('rate(node_pressure_io_waiting_seconds_total[$w])', by('node', 'instance'))] },
+    { title: 'CPU by node', unit: 'ratio', top: 1, lines: [line('1 - sum by (node) (rate(node_cpu_seconds_total{mode=~"idle|iowait"}[$w])) / sum by (node) (rate(node_cpu_seconds_total[$w]))', by('node'))] },
+    { title: 'Memory by node', unit: 'ratio', top: 1, lines: [line('1 - sum by (node) (node_memory_MemAvailable_bytes) / sum by (node) (node_memory_MemTotal_bytes)', by('node'))] },
+    { title: 'Network by node', unit: 'bytes/s', lines: [line(`sum by (node) (rate(node_network_receive_bytes_total{${LINKS}}[$w]) + rate(node_network_transmit_bytes_total{${LINKS}}[$w]))`, by('node'))] },
+    { title: 'Waiting for disks by node', unit: 'ratio', lines: [line('max by (node) (rate(node_pressure_io_waiting_seconds_total[$w]))', by('node'))] },
   ];
 }
 
@@ -178,6 +178,22 @@ export function serverCharts(): ChartOf[] {
       lines: [line('histogram_quantile(0.99, sum by (le, verb) (rate(apiserver_request_duration_seconds_bucket{verb!="WATCH"}[$w])))', by('verb'))],
     },
   ];
+}
+
+/** What Kubernetes makes random parts of names from: no vowels, and nothing that looks like them. */
+const RANDOM = '[bcdfghjklmnpqrstvwxz2456789]';
+/** Of a longer name the API server cuts the end off before it adds the random part. */
+const LONGEST_BASE = 58;
+
+/** The names that a controller gives its pods, as a regular expression: `web-…` are not the pods of `web-admin`. */
+export function podsOf(kind: string, name: string): string {
+  const own = exactly(name);
+  if (kind === 'StatefulSet') return `${own}-[0-9]+`;
+  // A ReplicaSet's hash has ten letters at most.
+  const between = kind === 'Deployment' ? `${RANDOM}{1,10}-` : kind === 'Job' ? '([0-9]+-)?' : '';
+  const longest = kind === 'Deployment' ? 12 : 1;
+  if (name.length + longest > LONGEST_BASE) return `${exactly(`${name}-`.slice(0, LONGEST_BASE))}.*`;
+  return `${own}-${between}${RANDOM}{5}`;
 }
 
 /** A text as a regular expression that matches it alone. */

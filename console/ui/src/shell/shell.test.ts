@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { placeOf } from '../parts/events';
 import { bounds, times } from '../parts/bounds';
+import { podsOf } from '../parts/dashboards';
 import { compare, inSight } from '../parts/sight';
 import { href, parse } from '../router';
-import { places, sentence, within } from '../sections/impact/model';
+import { places, sentence, verdict, within } from '../sections/impact/model';
 import { matters } from '../sections/overview/attention';
 import { plain, readLog, split } from '../sections/workloads/lines';
 import { cleaned, expiry } from '../session';
@@ -78,4 +79,27 @@ test('impact', () => {
   assert.deepEqual(places(touched).map((one) => one.href), ['/console/workloads/statefulsets/shop/db', '/console/workloads/pods/shop/db-0']);
   const problem = { node: 'a', kind: 'k', severity: 'critical' as const, resource: 'disk', summary: 's', detail: 'd', hint: 'h', evidence: [evidence], affected: [touched] };
   assert.deepEqual([within([problem], '').length, within([problem], 'shop').length, within([problem], 'other').length], [1, 1, 0]);
+  assert.equal(within([{ ...problem, affected: [] }], 'other').length, 1, 'whom it touches is not known');
+  assert.equal(verdict({ problems: [], missing: [] }, '').title, 'No machine troubles a workload');
+  assert.equal(verdict({ problems: [problem], missing: [] }, 'other').title, 'No machine troubles a workload in namespace other');
+  assert.match(verdict({ problems: [], missing: ['Prometheus'] }, '').title, /^No problem is known/);
+});
+
+test('pods of a workload, and no other’s', () => {
+  const fits = (kind: string, name: string, pod: string): boolean => new RegExp(`^(?:${podsOf(kind, name)})$`).test(pod);
+  const cases: [string, string, string, boolean][] = [
+    ['Deployment', 'web', 'web-7d4b9c6f5-x2x9k', true],
+    ['Deployment', 'web', 'web-admin-7d4b9c6f5-x2x9k', false],
+    ['Deployment', 'web', 'web-admin-x2x9k', false],
+    ['Deployment', 'web.a', 'webxa-7d4b9c6f5-x2x9k', false],
+    ['StatefulSet', 'db', 'db-12', true],
+    ['StatefulSet', 'db', 'db-copy-0', false],
+    ['DaemonSet', 'log', 'log-x2x9k', true],
+    ['DaemonSet', 'log', 'log-7d4b9c6f5-x2x9k', false],
+    ['Job', 'pi', 'pi-x2x9k', true],
+    ['Job', 'pi', 'pi-3-x2x9k', true],
+    ['Job', 'a'.repeat(60), `${'a'.repeat(58)}x2x9k`, true],
+    ['Deployment', 'b'.repeat(50), `${'b'.repeat(50)}-7d4b9c6x2x9k`, true],
+  ];
+  for (const [kind, name, pod, expected] of cases) assert.equal(fits(kind, name, pod), expected, `${kind} ${name}: ${pod}`);
 });

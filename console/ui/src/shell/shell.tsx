@@ -2,10 +2,11 @@
 
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { away } from '../api/away';
 import { catalog, refresh, type Catalog } from '../api/catalog';
 import { asApiError, type ApiError } from '../api/http';
 import { NAMESPACES } from '../api/kube';
-import { anyAway, useWatch } from '../api/watch';
+import { useWatch } from '../api/watch';
 import { useCell } from '../cell';
 import { clock } from '../clock';
 import { span } from '../model/time';
@@ -153,15 +154,11 @@ function Namespaces() {
 
 function Connection({ signedIn }: { signedIn: Session }) {
   const now = useCell(clock);
-  const [away, setAway] = useState(false);
-  useEffect(() => {
-    const timer = setInterval(() => setAway(anyAway()), 1000);
-    return () => clearInterval(timer);
-  }, []);
+  const lost = useCell(away);
   const left = signedIn.expires === null ? Infinity : signedIn.expires - now;
   return (
     <div class="connection" role="status" aria-live="polite">
-      {away ? <span class="away">Reconnecting …</span> : left < SOON_MS ? <span class="away">Token ends in {span(left)}</span> : null}
+      {lost ? <span class="away">Reconnecting …</span> : left < SOON_MS ? <span class="away">Token ends in {span(left)}</span> : null}
     </div>
   );
 }

@@ -58,7 +58,7 @@ export default function Alerts(_: { path: string[] }) {
         <>
           <Panel title="Now">
             {active.length === 0 ? (
-              <Empty title={wanted ? 'No alert is like that' : 'Nothing is wrong that a rule looks for'} />
+              <Empty title={wanted ? 'No alert is like that' : error !== null ? 'No alert fired when Prometheus last answered' : 'Nothing is wrong that a rule looks for'} />
             ) : (
               <ul class="alerts">
                 {active.map((one) => (

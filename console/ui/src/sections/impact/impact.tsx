@@ -4,8 +4,8 @@ import { asApiError, askJson } from '../../api/http';
 import { useRefreshed } from '../../api/usage';
 import { useCell } from '../../cell';
 import { Age, Empty, Failure, Head, Loading, Panel, Status } from '../../parts/basics';
-import { href, namespace, place } from '../../router';
-import { places, sentence, within, type Answer, type Evidence, type Problem } from './model';
+import { href, namespace, place, setQuery } from '../../router';
+import { places, sentence, verdict, within, type Answer, type Evidence, type Problem } from './model';
 
 /** As often as it is measured. */
 const REFRESH_MS = 15_000;
@@ -16,10 +16,22 @@ export default function Impact(_: { path: string[] }) {
   const asked = new URLSearchParams([...query.entries()].filter(([key]) => key === 'node' || key === 'pod'));
   const address = `/v1/impact${asked.size > 0 ? `?${asked}` : ''}`;
   const { value, error } = useRefreshed((signal) => askJson<Answer>(address, { signal }), REFRESH_MS, address);
-  const problems = within(value?.problems ?? [], scope);
+  const all = value?.problems ?? [];
+  const problems = within(all, scope);
+  const elsewhere = all.length - problems.length;
+  const everywhere = (): void => {
+    namespace.set('');
+    setQuery({ ns: undefined });
+  };
+  const about = [asked.size > 0 && `of ${[...asked.values()].join(', ')}`, scope && `in namespace ${scope}`].filter(Boolean).join(', ');
+  const said = value && verdict(value, scope);
   return (
     <>
-      <Head title="Impact" status={asked.size > 0 ? <span class="muted">of {[...asked.values()].join(', ')}</span> : undefined} />
+      <Head title="Impact" status={about && <span class="muted">{about}</span>}>
+        {asked.size > 0 && (
+          <a href={href(['impact'])}>Of the whole site</a>
+        )}
+      </Head>
       {error !== null && <Failure error={asApiError(error)} what="the impact" />}
       {!value && error === null && <Loading what="the impact" />}
       {value?.missing.map((what) => (
@@ -27,12 +39,18 @@ export default function Impact(_: { path: string[] }) {
           {what}
         </p>
       ))}
-      {value && problems.length === 0 && (
-        <Empty title="No machine troubles a workload">Pressure, throttling, failing disks, silent nodes: nothing of that is there now.</Empty>
-      )}
+      {said && error === null && problems.length === 0 && <Empty title={said.title}>{said.text}</Empty>}
       {problems.map((problem) => (
         <One key={`${problem.node}/${problem.kind}/${problem.subject ?? ''}`} problem={problem} />
       ))}
+      {elsewhere > 0 && (
+        <p class="note">
+          {elsewhere === 1 ? '1 problem elsewhere.' : `${elsewhere} problems elsewhere.`}{' '}
+          <button type="button" onClick={everywhere}>
+            Show all namespaces
+          </button>
+        </p>
+      )}
     </>
   );
 }

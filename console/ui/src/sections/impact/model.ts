@@ -53,9 +53,17 @@ export function sentence({ metric, value, threshold, unit }: Evidence): string {
   return `${metric.replaceAll('_', ' ')} ${measured(value, unit)}${counts}`;
 }
 
-/** The problems of which a namespace has its part; all of them for `''`. */
+/** The problems that a namespace has its part of, and those of which nobody knows whom they touch; all of them for `''`. */
 export function within(problems: Problem[], namespace: string): Problem[] {
-  return problems.filter((problem) => !namespace || problem.affected.some((one) => one.namespace === namespace));
+  return problems.filter(({ affected }) => !namespace || affected.length === 0 || affected.some((one) => one.namespace === namespace));
+}
+
+/** What to say when there is no problem to show. */
+export function verdict(answer: Answer, namespace: string): { title: string; text: string } {
+  const place = namespace && ` in namespace ${namespace}`;
+  if (answer.missing.length > 0) return { title: `No problem is known${place}`, text: 'Not everything could be looked at, as it says above: there may be one all the same.' };
+  const nothing = 'Pressure, throttling, failing disks, silent nodes: nothing of that is there now.';
+  return { title: `No machine troubles a workload${place}`, text: answer.problems.length === 0 ? nothing : '' };
 }
 
 /** The screens of a workload and its pods. */

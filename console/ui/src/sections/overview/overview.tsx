@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { catalog } from '../../api/catalog';
+import { asApiError } from '../../api/http';
 import { DEPLOYMENTS, EVENTS, NODES, PODS } from '../../api/kube';
 import { useLive } from '../../api/live';
 import { rules as loadRules, type Rule } from '../../api/prometheus';
@@ -9,8 +10,8 @@ import { useRefreshed } from '../../api/usage';
 import { useWatch, type Snapshot } from '../../api/watch';
 import { useCell } from '../../cell';
 import { clock } from '../../clock';
-import { allocatable, requestedByNode, summarizeNode, total } from '../../model/nodes';
-import { bytes, cpus, percent } from '../../model/quantity';
+import { allocatable, requestedByNode, summarizeNode, sumKnown, total } from '../../model/nodes';
+import { bytes, count, cpus, percent, UNKNOWN } from '../../model/quantity';
 import type { KubeEvent, Node, Pod, Workload } from '../../model/types';
 import { byTime, seenAt, summarizeWorkload } from '../../model/workloads';
 import { Age, Empty, Failure, Gate, Head, Meter, Panel, Status } from '../../parts/basics';
@@ -31,11 +32,13 @@ export default function Overview() {
   const warnings = useWatch<KubeEvent>(EVENTS, scope, { fieldSelector: 'type=Warning' });
   const served = useCell(catalog)?.serves('/prometheus') ?? false;
   const alerts = useRefreshed<Rule[]>(served ? loadRules : null, ALERT_REFRESH_MS, 'rules');
+  // What Prometheus said before it fell silent may no longer hold.
+  const rules = alerts.error === null ? alerts.value : null;
   return (
     <>
       <Head title="Overview" status={scope ? <span class="muted">of namespace {scope}</span> : undefined} />
-      <Figures nodes={nodes} pods={pods} deployments={deployments} rules={alerts.value} warnings={warnings} />
-      <Attention nodes={nodes} pods={pods} rules={alerts.value ?? []} />
+      <Figures nodes={nodes} pods={pods} deployments={deployments} rules={rules} warnings={warnings} />
+      <Attention nodes={nodes} pods={pods} rules={rules ?? []} unknown={alerts.error} />
       <Capacity nodes={nodes} pods={pods} scope={scope} />
       <Panel title="Recent warnings" aside={<a href={href(['workloads', 'events'])}>All events</a>}>
         <Gate of={warnings} what="events">
@@ -70,54 +73,48 @@ interface FiguresProps {
   rules: Rule[] | null;
 }
 
+/** True when what a list holds, or last held, is known. */
+const seen = ({ state, items }: Snapshot<Node> | Snapshot<Pod> | Snapshot<Workload> | Snapshot<KubeEvent>): boolean => state === 'live' || items.length > 0;
+
 function Figures({ nodes, pods, deployments, rules, warnings }: FiguresProps) {
   const now = useCell(clock);
   const ready = nodes.items.filter((node) => summarizeNode(node).tone !== 'bad').length;
-  const counts = countPods(pods.items);
+  const { running, pending, failed, done } = countPods(pods.items);
   const available = deployments.items.filter((one) => ['good', 'done'].includes(summarizeWorkload('Deployment', one).tone)).length;
   const firing = (rules ?? []).flatMap((rule) => rule.alerts ?? []).filter((alert) => alert.state === 'firing').length;
   const recent = warnings.items.filter((event) => now - seenAt(event) < HOUR_MS).length;
-  const known = (snapshot: Snapshot<never> | Snapshot<Node> | Snapshot<Pod> | Snapshot<Workload> | Snapshot<KubeEvent>, value: ComponentChildren) =>
-    snapshot.state === 'loading' || (snapshot.state !== 'live' && snapshot.items.length === 0) ? '–' : value;
   const bad = nodes.items.length - ready;
+  const figure = (title: string, path: string[], known: boolean, value: ComponentChildren, note: ComponentChildren) => (
+    <Figure title={title} address={href(path)} note={known ? note : 'not known'}>
+      {known ? value : UNKNOWN}
+    </Figure>
+  );
+  const podNote =
+    failed > 0 ? <Status tone="bad">{failed} failing</Status> : pending > 0 ? <Status tone="busy">{pending} on their way</Status> : `${done} completed`;
+  const late = deployments.items.length - available;
   return (
     <div class="figures">
-      <Figure title="Nodes" address={href(['nodes'])} note={bad > 0 ? <Status tone="bad">{bad} need care</Status> : 'ready'}>
-        {known(nodes, `${ready}/${nodes.items.length}`)}
-      </Figure>
-      <Figure
-        title="Pods running"
-        address={href(['workloads', 'pods'])}
-        note={
-          counts.failed > 0 ? <Status tone="bad">{counts.failed} failing</Status> : counts.pending > 0 ? <Status tone="busy">{counts.pending} on their way</Status> : `${counts.done} completed`
-        }
-      >
-        {known(pods, counts.running)}
-      </Figure>
-      <Figure
-        title="Deployments"
-        address={href(['workloads', 'deployments'])}
-        note={available < deployments.items.length ? <Status tone="busy">{deployments.items.length - available} not available</Status> : 'available'}
-      >
-        {known(deployments, `${available}/${deployments.items.length}`)}
-      </Figure>
-      <Figure title="Alerts" address={href(['alerts'])} note={rules === null ? 'not known' : firing > 0 ? <Status tone="bad">firing</Status> : 'none firing'}>
-        {rules === null ? '–' : firing}
-      </Figure>
-      <Figure title="Warnings" address={href(['workloads', 'events'])} note="in the last hour">
-        {known(warnings, recent)}
-      </Figure>
+      {figure('Nodes', ['nodes'], seen(nodes), `${ready}/${nodes.items.length}`, bad > 0 ? <Status tone="bad">{bad} need care</Status> : 'ready')}
+      {figure('Pods running', ['workloads', 'pods'], seen(pods), running, podNote)}
+      {figure('Deployments', ['workloads', 'deployments'], seen(deployments), `${available}/${deployments.items.length}`, late > 0 ? <Status tone="busy">{late} not available</Status> : 'available')}
+      {figure('Alerts', ['alerts'], rules !== null, firing, firing > 0 ? <Status tone="bad">firing</Status> : 'none firing')}
+      {figure('Warnings', ['workloads', 'events'], seen(warnings), recent, 'in the last hour')}
     </div>
   );
 }
 
-function Attention({ nodes, pods, rules }: { nodes: Snapshot<Node>; pods: Snapshot<Pod>; rules: Rule[] }) {
+function Attention({ nodes, pods, rules, unknown }: { nodes: Snapshot<Node>; pods: Snapshot<Pod>; rules: Rule[]; unknown: unknown }) {
   const now = useCell(clock);
   const found = matters(nodes.items, pods.items, rules, now);
   if (pods.state === 'loading') return null;
-  if (found.length === 0) return null;
+  if (found.length === 0 && unknown === null) return null;
   return (
     <Panel title="Needs attention" aside={found.length > MOST ? <span class="muted">{`the first ${MOST} of ${found.length}`}</span> : undefined}>
+      {unknown !== null && (
+        <p class="note" role="status">
+          Whether alerts fire is not known: <span class="muted">{asApiError(unknown).message}</span>
+        </p>
+      )}
       <ul class="matters">
         {found.slice(0, MOST).map((matter) => (
           <li key={matter.href + matter.what + matter.where}>
@@ -136,6 +133,7 @@ function Attention({ nodes, pods, rules }: { nodes: Snapshot<Node>; pods: Snapsh
   );
 }
 
+/** Of a node; NaN for what is not known. */
 interface Row {
   node: Node;
   name: string;
@@ -144,13 +142,16 @@ interface Row {
   pods: { all: number; asked: number };
 }
 
+const NOTHING = { cpu: 0, memory: 0, pods: 0 };
+const UNSEEN = { cpu: NaN, memory: NaN, pods: NaN };
+
 function Capacity({ nodes, pods, scope }: { nodes: Snapshot<Node>; pods: Snapshot<Pod>; scope: string }) {
   const live = useLive();
   const requested = requestedByNode(pods.items);
   const rows = nodes.items.map((node): Row => {
     const name = node.metadata.name;
     const all = allocatable(node);
-    const asked = requested.get(name) ?? { cpu: 0, memory: 0, pods: 0 };
+    const asked = seen(pods) ? (requested.get(name) ?? NOTHING) : UNSEEN;
     const now = live.nodes.get(name);
     const { total_bytes: size, available_bytes: left } = now?.memory ?? {};
     return {
@@ -162,12 +163,13 @@ function Capacity({ nodes, pods, scope }: { nodes: Snapshot<Node>; pods: Snapsho
     };
   });
   const site = total(rows.map((row) => ({ cpu: row.cpu.all, memory: row.memory.all, pods: row.pods.all })));
-  const asked = total(requested.values());
-  const usedCpu = rows.reduce((sum, row) => sum + row.cpu.used, 0);
-  const usedMemory = rows.reduce((sum, row) => sum + row.memory.used, 0);
+  const asked = seen(pods) ? total(requested.values()) : UNSEEN;
+  const usedCpu = sumKnown(rows.map((row) => row.cpu.used));
+  const usedMemory = sumKnown(rows.map((row) => row.memory.used));
+  const measured = ({ of }: { of: number }): string => (of > 0 && of < rows.length ? `, ${of} of ${rows.length} nodes measured` : '');
   const aside = live.state === 'live' ? <Status tone="good">live</Status> : <span class="muted">{live.error?.message ?? (live.state === 'loading' ? 'measuring …' : 'usage is not measured here')}</span>;
   const bar = (used: number, of: { all: number; asked: number }, what: string) => (
-    <Meter value={Number.isNaN(used) ? of.asked : used} max={of.all} mark={of.asked} label={what} text={Number.isNaN(used) ? `– / ${percent(of.asked / of.all)}` : `${percent(used / of.all)} / ${percent(of.asked / of.all)}`} />
+    <Meter value={used} max={of.all} mark={of.asked} label={what} text={`${percent(used / of.all)} / ${percent(of.asked / of.all)}`} />
   );
   return (
     <Panel title={scope ? `Capacity, and what ${scope} requests of it` : 'Capacity'} aside={aside}>
@@ -175,9 +177,15 @@ function Capacity({ nodes, pods, scope }: { nodes: Snapshot<Node>; pods: Snapsho
         {() => (
           <>
             <div class="totals">
-              <Total title="CPU" used={cpus(usedCpu)} asked={cpus(asked.cpu)} all={`${cpus(site.cpu)} cores`} ratio={usedCpu / site.cpu} mark={asked.cpu / site.cpu} />
-              <Total title="Memory" used={bytes(usedMemory)} asked={bytes(asked.memory)} all={bytes(site.memory)} ratio={usedMemory / site.memory} mark={asked.memory / site.memory} />
-              <Total title="Pods" used={String(asked.pods)} asked="" all={String(site.pods)} ratio={asked.pods / site.pods} />
+              <Total title="CPU" ratio={usedCpu.sum / site.cpu} mark={asked.cpu / site.cpu}>
+                {`${cpus(usedCpu.sum)} used${measured(usedCpu)}, ${cpus(asked.cpu)} requested${scope && ` by ${scope}`}, of ${cpus(site.cpu)} cores`}
+              </Total>
+              <Total title="Memory" ratio={usedMemory.sum / site.memory} mark={asked.memory / site.memory}>
+                {`${bytes(usedMemory.sum)} used${measured(usedMemory)}, ${bytes(asked.memory)} requested${scope && ` by ${scope}`}, of ${bytes(site.memory)}`}
+              </Total>
+              <Total title="Pods" ratio={asked.pods / site.pods}>
+                {`${count(asked.pods)}${scope && ` of ${scope},`} of ${site.pods}`}
+              </Total>
             </div>
             {pods.state === 'refused' && pods.error && !scope && <Failure error={pods.error} what="pods of all namespaces" />}
             <Table
@@ -192,7 +200,7 @@ function Capacity({ nodes, pods, scope }: { nodes: Snapshot<Node>; pods: Snapsho
                 { id: 'status', title: 'Status', width: '9rem', cell: ({ node }) => <Status tone={summarizeNode(node).tone}>{summarizeNode(node).status}</Status>, wide: true },
                 { id: 'cpu', title: 'CPU used / requested', width: '13rem', cell: (row) => bar(row.cpu.used, row.cpu, `CPU of ${row.name}`), sort: (row) => row.cpu.used / row.cpu.all },
                 { id: 'memory', title: 'Memory used / requested', width: '13rem', cell: (row) => bar(row.memory.used, row.memory, `Memory of ${row.name}`), sort: (row) => row.memory.used / row.memory.all, wide: true },
-                { id: 'pods', title: 'Pods', width: '6rem', end: true, cell: (row) => `${row.pods.asked}/${row.pods.all}`, sort: (row) => row.pods.asked },
+                { id: 'pods', title: scope ? 'Its pods' : 'Pods', width: '6rem', end: true, cell: (row) => `${count(row.pods.asked)}/${row.pods.all}`, sort: (row) => row.pods.asked },
               ]}
             />
           </>
@@ -202,14 +210,12 @@ function Capacity({ nodes, pods, scope }: { nodes: Snapshot<Node>; pods: Snapsho
   );
 }
 
-function Total({ title, used, asked, all, ratio, mark }: { title: string; used: string; asked: string; all: string; ratio: number; mark?: number }) {
+function Total({ title, ratio, mark, children }: { title: string; ratio: number; mark?: number; children: ComponentChildren }) {
   return (
     <div class="total">
       <div class="name">{title}</div>
       <Meter value={ratio} max={1} label={`${title} of the site`} {...(mark === undefined ? {} : { mark })} />
-      <div class="muted">
-        {used} used{asked && `, ${asked} requested`} of {all}
-      </div>
+      <div class="muted">{children}</div>
     </div>
   );
 }

@@ -7,7 +7,7 @@ import { matches, summarizeWorkload } from '../../model/workloads';
 import { Age, Empty, Facts, Gate, Head, Panel, Status, Tabs } from '../../parts/basics';
 import { ChartGrid } from '../../parts/chart';
 import { Conditions } from '../../parts/conditions';
-import { exactly, podCharts } from '../../parts/dashboards';
+import { podCharts, podsOf } from '../../parts/dashboards';
 import { EventsOf } from '../../parts/events';
 import { PodTable } from '../../parts/pods';
 import { Yaml } from '../../parts/yaml';
@@ -47,7 +47,7 @@ export function WorkloadScreen({ kind, namespace, name, tab }: { kind: Kind; nam
 function View({ kind, object, tab }: { kind: Kind; object: Workload; tab: string }) {
   const { namespace = '', name } = object.metadata;
   if (tab === 'charts') {
-    return <ChartGrid charts={podCharts(namespace, `${exactly(name)}-.*`, 'pod')} />;
+    return <ChartGrid charts={podCharts(namespace, podsOf(kind.of.kind, name), 'pod')} />;
   }
   if (tab === 'events') return <Events kind={kind.of} object={object} />;
   if (tab === 'yaml') return <Yaml object={{ apiVersion: `${kind.of.group}/${kind.of.version}`, kind: kind.of.kind, ...object }} />;
