@@ -159,6 +159,28 @@ const tests = {
     await page.check('text=Before the last restart');
     await page.waitForSelector('.lines >> text=cannot open the database');
     await shot(page, 'logs');
+    // A container that has not begun, and one that dies and begins anew: what it said stays.
+    const said = 'echo life begins; sleep 4; echo life ends; sleep 1; exit 1';
+    apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'late', namespace: 'shop' },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        initContainers: [{ name: 'prepare', image: 'minicloud.local/busybox:1', command: ['sh', '-c', 'echo preparing; sleep 6'] }],
+        containers: [{ name: 'main', image: 'minicloud.local/busybox:1', command: ['sh', '-c', said] }],
+      },
+    });
+    browser.expected.push(400);
+    await visit(page, 'workloads/pods/shop/late/logs', 'text=The container has not begun');
+    await shot(page, 'logs-waiting');
+    await page.waitForSelector('.lines >> text=life begins');
+    await page.waitForSelector('.lines >> text=has begun anew');
+    const lines = (await page.innerText('.lines')).split('\n').filter(Boolean);
+    assert.deepEqual(lines.slice(0, 4), ['life begins', 'life ends', 'The container has begun anew.', 'life begins'], lines.join());
+    await page.selectOption('.logs select', 'prepare');
+    await page.waitForSelector('.lines >> text=preparing');
+    kubectl('-n', 'shop', 'delete', 'pod', 'late', '--wait=false');
     return browser;
   },
 
@@ -193,8 +215,12 @@ const tests = {
     const drawn = (title, what) => until(`${title} is drawn`, async () => assert.match(await words(title), what) ?? true);
     await drawn('CPU', /user: now \d/);
     await drawn('Memory', /total: now [\d.]+ [GM]iB/);
+    // What is not in sight is not asked for.
+    assert.equal(await page.locator('section[aria-label=Network] .plot').count(), 0);
+    await page.locator('section[aria-label="Disk throughput"]').scrollIntoViewIfNeeded();
     await drawn('Disk throughput', /(read|written): now/);
     // The legend switches lines off, the crosshair gives the values of one time, dragging zooms in, a double click goes back.
+    await page.locator('section[aria-label=CPU]').scrollIntoViewIfNeeded();
     const user = page.locator('section[aria-label=CPU] .legend button', { hasText: 'user' });
     await user.click();
     assert.equal(await user.getAttribute('aria-pressed'), 'false');
@@ -277,6 +303,30 @@ const tests = {
     await page.waitForSelector('[role=option][aria-selected=true] >> text=edge-1');
     await page.keyboard.press('Enter');
     await page.waitForURL('**/nodes/edge-1');
+    // Single keys can be switched off, and stay so.
+    await page.keyboard.press('?');
+    await page.uncheck('dialog[open] input[type=checkbox]');
+    await page.keyboard.press('Escape');
+    await page.reload();
+    await page.waitForSelector('.facts');
+    await page.keyboard.press('u');
+    await page.keyboard.press('?');
+    assert.ok(page.url().endsWith('/nodes/edge-1') && (await page.locator('dialog[open]').count()) === 0, page.url());
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('keys');
+    await page.keyboard.press('Enter');
+    await page.check('dialog[open] input[type=checkbox]');
+    await shot(page, 'keys');
+    await page.keyboard.press('Escape');
+    // The focus comes back to where it was, and a click on a dialog's edge closes nothing.
+    await page.focus('.find');
+    await page.keyboard.press('?');
+    const edge = await page.locator('dialog[open]').boundingBox();
+    await page.mouse.click(edge.x + 2, edge.y + 2);
+    assert.equal(await page.locator('dialog[open]').count(), 1);
+    await page.mouse.click(edge.x - 20, edge.y + 2);
+    await page.waitForSelector('dialog[open]', { state: 'detached' });
+    assert.ok(await page.evaluate(() => document.activeElement.matches('.find')));
     // Where the keyboard is can be seen.
     await page.keyboard.press('Tab');
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
@@ -359,6 +409,11 @@ const tests = {
       await frame.locator('#token').fill(tokens.reader);
       await frame.locator('button[type=submit]').click();
       await frame.locator('tr[data-row]').waitFor();
+      await frame.locator('tr[data-row] a').first().click();
+      await frame.locator('.facts').first().waitFor();
+      // The screens that it leads to are bare too, even when the frame is loaded anew.
+      await browser.page.frames()[1].evaluate(() => window.location.reload());
+      await frame.locator('.facts').first().waitFor();
       assert.equal(await frame.locator('header.top').count(), 0, 'a bare screen has nothing around it');
       await load(browser.page, `http://127.0.0.1:${embedder + 1}/`);
       await until('it is refused', () => browser.faults.some((fault) => fault.includes('frame-ancestors')));
@@ -395,6 +450,10 @@ const tests = {
     const { page } = browser;
     await signIn(page, tokens.admin);
     await visit(page, 'workloads/pods?ns=shop', 'tr[data-row]');
+    // Somebody else has the overview open all the while.
+    const other = await page.context().newPage();
+    await signIn(other, tokens.admin);
+    await until('alerts are known', async () => /Alerts\s+\d/.test(await other.innerText('.figures')));
     await please('stop the server');
     await page.waitForSelector('text=Reconnecting');
     assert.ok((await page.locator('tr[data-row]').count()) > 0, 'what was known stays');
@@ -406,7 +465,11 @@ const tests = {
     await visit(page, 'alerts', 'text=cannot be shown');
     await shot(page, 'away');
     await visit(page, '', '.figures');
-    assert.match(await page.innerText('.figures'), /Alerts\s+–/);
+    for (const one of [page, other]) {
+      await until('nothing is said of alerts', async () => /Alerts\s+–\s+not known/.test(await one.innerText('.figures')));
+      assert.match(await one.innerText('main'), /Whether alerts fire is not known/);
+    }
+    await shot(other, 'overview-away');
     await page.waitForSelector('.matters li');
     return browser;
   },

@@ -24,9 +24,13 @@ export function parse(pathname: string, search: string): Place {
   return { path, query: new URLSearchParams(search) };
 }
 
-/** The address of a place. */
+/** `?bare=1`: a single screen inside another page, without what is around it. */
+export const BARE = typeof window !== 'undefined' && new URLSearchParams(window.location.search).has('bare');
+
+/** The address of a place. It keeps the namespace and the bareness of this one, unless `query` says otherwise. */
 export function href(path: (string | undefined)[], query: Record<string, string | undefined> = {}): string {
-  const said = Object.entries(query).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  const kept = { ns: namespace.value, bare: BARE ? '1' : undefined };
+  const said = Object.entries({ ...kept, ...query }).filter((entry): entry is [string, string] => Boolean(entry[1]));
   const search = new URLSearchParams(said).toString();
   const parts = path.filter((part): part is string => part !== undefined && part !== '').map(encodeURIComponent);
   return `${BASE}${parts.join('/')}${search && `?${search}`}`;

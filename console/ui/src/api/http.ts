@@ -1,5 +1,6 @@
 /** Requests to our own server with the caller's token, and errors that say what is wrong and what to do. */
 
+import { heard } from '../clock';
 import { end, session } from '../session';
 
 export class ApiError extends Error {
@@ -45,6 +46,7 @@ export async function ask(path: string, options: Ask = {}): Promise<Response> {
     if (rest.signal?.aborted) throw error;
     throw new ApiError(0, 'the server does not answer', 'check that it runs and that this machine reaches it');
   }
+  heard(response.headers.get('Date'));
   if (response.ok) return response;
   const error = readError(response.status, await response.text().catch(() => ''));
   if (response.status === 401 && !options.token && token === session.value?.token) {

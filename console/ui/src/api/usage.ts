@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { useCell } from '../cell';
+import { away } from './away';
 import { catalog } from './catalog';
 import { query, type Sample } from './prometheus';
 
@@ -61,16 +62,20 @@ export function useRefreshed<T>(load: ((signal: AbortSignal) => Promise<T>) | nu
       busy = false;
       if (!stop.signal.aborted && ms > 0) timer = setTimeout(turn, ms);
     };
-    // Hidden pages ask nothing; one that is looked at again asks at once.
+    // Hidden pages ask nothing; one that is looked at again asks at once, and so does one whose server comes back.
     const seen = (): void => {
       if (!document.hidden && (ms > 0 || !asked)) void turn();
     };
     document.addEventListener('visibilitychange', seen);
+    const back = away.subscribe(() => {
+      if (!away.value) seen();
+    });
     void turn();
     return () => {
       stop.abort();
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', seen);
+      back();
     };
   }, [key, ms, load === null]);
   return known.key === key ? known : NOTHING;

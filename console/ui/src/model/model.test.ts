@@ -5,7 +5,7 @@ import { allocatable, requestedByNode, summarizeNode, sumKnown } from './nodes';
 import { requested, summarize } from './pods';
 import { bytes, count, cpus, percent, quantity } from './quantity';
 import { readRange, stepOf, windowOf } from './range';
-import { age, span } from './time';
+import { age, minutes, span } from './time';
 import type { ContainerStatus, Node, Pod, Workload } from './types';
 import { matches, searched, seenAt, summarizeWorkload } from './workloads';
 import { toYaml } from './yaml';
@@ -50,6 +50,7 @@ test('ages are kubectl’s', () => {
   for (const [ms, expected] of cases) assert.equal(span(ms), expected);
   assert.equal(age('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:01:00Z')), '60s');
   assert.equal(age(undefined, 0), '–');
+  assert.deepEqual([30_000, 60_000, 590_000].map(minutes), ['less than a minute', '1 minute', '9 minutes']);
 });
 
 const status = (change: Partial<ContainerStatus>): ContainerStatus => ({ name: 'main', ready: false, restartCount: 0, image: 'i', ...change });

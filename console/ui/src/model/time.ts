@@ -15,6 +15,12 @@ export function span(ms: number): string {
   return pair(Math.floor(days / 365), 'y', days % 365, 'd');
 }
 
+/** What is left of a time, in whole minutes: a text that is read out should seldom change. */
+export function minutes(ms: number): string {
+  const left = Math.floor(ms / 60_000);
+  return left < 1 ? 'less than a minute' : `${left} minute${left === 1 ? '' : 's'}`;
+}
+
 /** The age of what came to be at an RFC 3339 time. */
 export function age(since: string | undefined, now: number): string {
   const at = since ? Date.parse(since) : NaN;

@@ -38,6 +38,16 @@ export function Age({ since }: { since: string | undefined }) {
   );
 }
 
+/** An object's name; where the screen is narrow the namespace stands below it. */
+export function Named({ of, namespace }: { of: Obj; namespace: boolean }) {
+  return (
+    <>
+      {of.metadata.name}
+      {namespace && <span class="muted below">{of.metadata.namespace}</span>}
+    </>
+  );
+}
+
 /** How much of something is taken. `mark` is a second value, such as what is requested. */
 export function Meter({ value, max, label, mark, text }: { value: number; max: number; label: string; mark?: number; text?: string }) {
   const known = Number.isFinite(value) && max > 0;

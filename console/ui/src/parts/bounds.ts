@@ -18,3 +18,13 @@ export function bounds(low: number | null, high: number | null, top: number | un
   const least = Math.min(0, low ?? 0);
   return [least, most > least ? most * (top !== undefined && most <= top ? 1 : 1.08) : least + 1];
 }
+
+/** Where values stand between gaps; null when there are none such. */
+export function alone(column: ArrayLike<number | null | undefined>): number[] | null {
+  const missing = (n: number): boolean => column[n] === null || column[n] === undefined;
+  const found: number[] = [];
+  for (let n = 0; n < column.length; n += 1) {
+    if (!missing(n) && missing(n - 1) && missing(n + 1)) found.push(n);
+  }
+  return found.length > 0 ? found : null;
+}

@@ -7,10 +7,12 @@ import { asApiError, type ApiError } from '../api/http';
 import { aligned, highest, queryRange, whatFailed, type Labels } from '../api/prometheus';
 import { useRefreshed } from '../api/usage';
 import { Cell, useCell } from '../cell';
+import { serverNow } from '../clock';
+import { loaded } from '../load';
 import { bytes, count, cpus, percent, UNKNOWN } from '../model/quantity';
 import { ranges, readRange, stepOf, windowOf, type Range } from '../model/range';
 import { place, setQuery } from '../router';
-import { Choice, Empty, Panel } from './basics';
+import { Choice, Empty, Failure, Panel } from './basics';
 import type { PlotProps } from './plot';
 
 export type Unit = 'ratio' | 'bytes' | 'bytes/s' | 'cpus' | 'celsius' | 'count' | 'count/s' | 'seconds';
@@ -82,17 +84,26 @@ export function RangePicker() {
 
 let drawing: Promise<ComponentType<PlotProps>> | null = null;
 
-function usePlot(): ComponentType<PlotProps> | null {
-  const [plot, setPlot] = useState<{ view: ComponentType<PlotProps> } | null>(null);
+type Drawing = { view: ComponentType<PlotProps> } | { error: ApiError };
+
+function usePlot(): Drawing | null {
+  const [plot, setPlot] = useState<Drawing | null>(null);
   useEffect(() => {
     let current = true;
-    drawing ??= import('./plot').then((module) => module.Plot);
-    void drawing.then((view) => current && setPlot({ view }));
+    drawing ??= loaded(() => import('./plot')).then((module) => module.Plot);
+    drawing.then(
+      (view) => current && setPlot({ view }),
+      (error: unknown) => {
+        // The next chart tries again.
+        drawing = null;
+        if (current) setPlot({ error: asApiError(error) });
+      },
+    );
     return () => {
       current = false;
     };
   }, []);
-  return plot?.view ?? null;
+  return plot;
 }
 
 interface Data {
@@ -105,7 +116,7 @@ interface Data {
 }
 
 async function fetchData(of: ChartOf, range: Range, signal: AbortSignal): Promise<Data> {
-  const now = Date.now() / 1000;
+  const now = serverNow() / 1000;
   const step = stepOf(range.end(now) - range.start(now));
   // On whole steps, so that a new look at the same time gives the same points.
   const start = Math.floor(range.start(now) / step) * step;
@@ -132,20 +143,38 @@ export function inWords(title: string, data: Pick<Data, 'names' | 'columns'>, sh
   return `${title}. ${told.join('; ')}`;
 }
 
+/** Whether an element is in sight, or about to be. */
+function useSight(element: Element | null): boolean {
+  const [sight, setSight] = useState(false);
+  useEffect(() => {
+    if (!element) return;
+    const observer = new IntersectionObserver((entries) => setSight(entries.at(-1)?.isIntersecting ?? false), { rootMargin: '200px' });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [element]);
+  return sight;
+}
+
 export function Chart({ of }: { of: ChartOf }) {
   const range = useRange();
   const every = useCell(refreshing);
   const again = useCell(asked);
   const key = `${range.id} ${again} ${of.lines.map((line) => line.promql).join(' ')}`;
   const load = useMemo(() => (signal: AbortSignal) => fetchData(of, range, signal), [key]);
-  const { value, error } = useRefreshed(load, range.moves ? every * 1000 : 0, key);
-  const Plot = usePlot();
+  const [box, setBox] = useState<Element | null>(null);
+  const sight = useSight(box);
+  // A point is new after a step.
+  const pause = range.moves && every > 0 ? Math.max(every, stepOf(range.end(0) - range.start(0))) : 0;
+  const { value, error } = useRefreshed(sight ? load : null, pause * 1000, key);
+  const plot = usePlot();
+  const Plot = plot && 'view' in plot ? plot.view : null;
   const show = shown(of.unit);
   const problem = error ? asApiError(error) : null;
   if (of.optional && value && value.names.length === 0 && !problem) return null;
   return (
     <Panel title={of.title} aside={value && value.left > 0 ? <span class="muted">{`the highest ${MOST_LINES} of ${MOST_LINES + value.left}`}</span> : undefined}>
-      <div class="chart">
+      <div class="chart" ref={setBox}>
+        {plot && 'error' in plot && <Failure error={plot.error} what="the chart" />}
         {problem && <Away error={problem} />}
         {value && value.names.length === 0 && !problem && <p class="note">Nothing was measured in this time.</p>}
         {value && value.names.length > 0 && Plot && (

@@ -3,20 +3,35 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asApiError, type ApiError } from '../api/http';
-import { say } from './toasts';
+import { complain, say } from './toasts';
 
 export function Dialog({ label, close, wide, children }: { label: string; close: () => void; wide?: boolean; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const open = useRef(true);
+  const outside = useRef(false);
   useEffect(() => {
-    dialog.current?.showModal();
+    const shown = dialog.current;
+    shown?.showModal();
+    // Closing it gives the focus back, whichever way one leaves.
+    return () => {
+      open.current = false;
+      shown?.close();
+    };
   }, []);
+  // A click on the dialog's own edge, or a selection that ends outside of it, closes nothing.
+  const pressed = (event: PointerEvent): void => {
+    const box = dialog.current?.getBoundingClientRect();
+    const { clientX: x, clientY: y } = event;
+    outside.current = box !== undefined && event.target === dialog.current && (x < box.left || x > box.right || y < box.top || y > box.bottom);
+  };
   return (
     <dialog
       ref={dialog}
       class={wide ? 'wide' : undefined}
       aria-label={label}
-      onClose={close}
-      onClick={(event) => event.target === dialog.current && close()}
+      onClose={() => open.current && close()}
+      onPointerDown={pressed}
+      onClick={(event) => event.target === dialog.current && outside.current && close()}
     >
       {children}
     </dialog>
@@ -43,6 +58,8 @@ export function Confirm({ ask, close }: { ask: Asked; close: () => void }) {
   const [error, setError] = useState<ApiError | null>(null);
   const [typed, setTyped] = useState('');
   const [number, setNumber] = useState(ask.number ?? 0);
+  const gone = useRef(false);
+  useEffect(() => () => void (gone.current = true), []);
   const ready = !busy && (ask.typed === undefined || typed === ask.typed) && Number.isInteger(number) && number >= 0;
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -51,10 +68,12 @@ export function Confirm({ ask, close }: { ask: Asked; close: () => void }) {
     ask.act(number).then(
       () => {
         say(ask.done);
-        close();
+        if (!gone.current) close();
       },
       (failed: unknown) => {
-        setError(asApiError(failed));
+        const problem = asApiError(failed);
+        if (gone.current) complain(`${ask.title} ${problem.message} ${problem.hint}`);
+        setError(problem);
         setBusy(false);
       },
     );

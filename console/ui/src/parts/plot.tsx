@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useCell } from '../cell';
 import { shade } from '../theme';
-import { bounds, times } from './bounds';
+import { alone, bounds, times } from './bounds';
 
 export interface PlotProps {
   names: string[];
@@ -147,7 +147,8 @@ function options(latest: { current: PlotProps }, width: number, point: (at: numb
         label,
         stroke: colour(`--c${(n % COLOURS) + 1}`),
         width: 1.5,
-        points: { show: false },
+        // A line needs two points: one alone is a dot.
+        points: { show: false, size: 5, filter: (plot: uPlot, line: number) => alone(plot.data[line] ?? []) },
       })),
     ],
     hooks: {

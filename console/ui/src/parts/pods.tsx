@@ -6,7 +6,7 @@ import { summarize } from '../model/pods';
 import { bytes, cpus, UNKNOWN } from '../model/quantity';
 import type { Pod } from '../model/types';
 import { href } from '../router';
-import { Age, Status } from './basics';
+import { Age, Named, Status } from './basics';
 import { Table, type Column } from './table';
 
 export const podHref = (pod: Pod): string => href(['workloads', 'pods', pod.metadata.namespace, pod.metadata.name]);
@@ -15,7 +15,7 @@ export function PodTable({ pods, without, empty }: { pods: Pod[]; without?: 'nod
   const usage = usePodUsage();
   const of = (pod: Pod) => usage.get(`${pod.metadata.namespace}/${pod.metadata.name}`);
   const all: Column<Pod>[] = [
-    { id: 'name', title: 'Name', cell: (pod) => pod.metadata.name, sort: (pod) => pod.metadata.name },
+    { id: 'name', title: 'Name', cell: (pod) => <Named of={pod} namespace={without !== 'namespace'} />, sort: (pod) => pod.metadata.name },
     { id: 'namespace', title: 'Namespace', width: '8rem', wide: true, cell: (pod) => pod.metadata.namespace, sort: (pod) => pod.metadata.namespace ?? '' },
     {
       id: 'status',

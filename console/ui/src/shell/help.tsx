@@ -1,5 +1,7 @@
+import { useCell } from '../cell';
 import { Dialog } from '../parts/dialog';
 import type { Section } from '../section';
+import { letters } from './keys';
 
 const KEYS: [string, string][] = [
   ['/', 'Search the list, or go anywhere'],
@@ -13,6 +15,7 @@ const KEYS: [string, string][] = [
 ];
 
 export function Help({ sections, close }: { sections: Section[]; close: () => void }) {
+  const on = useCell(letters);
   const rows = (keys: [string, string][]) =>
     keys.map(([key, what]) => (
       <div key={key}>
@@ -32,6 +35,9 @@ export function Help({ sections, close }: { sections: Section[]; close: () => vo
           <dl>{rows(KEYS)}</dl>
           <dl>{rows(sections.map((section) => [`g ${section.key}`, section.title]))}</dl>
         </div>
+        <label class="check">
+          <input type="checkbox" checked={on} onChange={(event) => letters.set(event.currentTarget.checked)} /> Single keys do something; Ctrl K always does
+        </label>
         <div class="buttons">
           <button type="button" autoFocus onClick={close}>
             Close

@@ -1,9 +1,14 @@
 /** The keyboard: single keys that never get in the way of typing. */
 
 import { Cell } from '../cell';
+import { recall, remember } from '../storage';
 
 /** What is open over the screen. */
 export const overlay = new Cell<'' | 'palette' | 'help'>('');
+
+/** Whether single letters do something. They can be switched off: who speaks to the machine says letters by the dozen. */
+export const letters = new Cell(recall('local', 'letters') !== 'off');
+letters.subscribe(() => remember('local', 'letters', letters.value ? null : 'off'));
 
 const PATIENCE_MS = 1200;
 
@@ -50,7 +55,7 @@ export function listen(jump: (key: string) => void, others: Record<string, () =>
       overlay.set(overlay.value === 'palette' ? '' : 'palette');
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || overlay.value || document.querySelector('dialog[open]')) return;
+    if (!letters.value || event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || overlay.value || document.querySelector('dialog[open]')) return;
     if (Date.now() < waiting) {
       waiting = 0;
       event.preventDefault();

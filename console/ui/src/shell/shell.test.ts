@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { aheadBy } from '../clock';
 import { placeOf } from '../parts/events';
-import { bounds, times } from '../parts/bounds';
+import { alone, bounds, times } from '../parts/bounds';
 import { podsOf } from '../parts/dashboards';
 import { compare, inSight } from '../parts/sight';
-import { href, parse } from '../router';
+import { loaded } from '../load';
+import { href, namespace, parse } from '../router';
 import { places, sentence, verdict, within } from '../sections/impact/model';
 import { matters } from '../sections/overview/attention';
-import { plain, readLog, split } from '../sections/workloads/lines';
+import { afterwards, isLater, newer, plain, readLog, split } from '../sections/workloads/lines';
 import { cleaned, expiry } from '../session';
 import { rank } from './rank';
 
@@ -15,6 +17,10 @@ test('addresses', () => {
   assert.deepEqual(parse('/console/workloads/pods/a/b%2Fc', '?ns=x').path, ['workloads', 'pods', 'a', 'b/c']);
   assert.deepEqual(parse('/console/%E0', '').path, ['%E0'], 'what cannot be decoded is taken as it is');
   assert.equal(href(['nodes', 'a/b'], { range: '1h', none: undefined }), '/console/nodes/a%2Fb?range=1h');
+  namespace.set('shop');
+  assert.equal(href(['nodes']), '/console/nodes?ns=shop');
+  assert.equal(href(['nodes'], { ns: undefined }), '/console/nodes');
+  namespace.set('');
   assert.equal(placeOf('Deployment', 'shop', 'web'), '/console/workloads/deployments/shop/web');
   assert.equal(placeOf('Node', undefined, 'edge-1'), '/console/nodes/edge-1');
   assert.equal(placeOf('Secret', 'shop', 'x'), undefined);
@@ -55,6 +61,8 @@ test('scales', () => {
   assert.deepEqual(bounds(0.1, 0.5, 1), [0, 1]);
   assert.deepEqual(bounds(null, null, 1), [0, 1]);
   assert.equal(bounds(-5, 10, undefined)[0], -5);
+  assert.deepEqual(alone([1, null, 2, 3, null, 4]), [0, 5]);
+  assert.deepEqual([alone([1, 2]), alone([]), alone([7])], [null, null, [0]]);
   const at = Date.parse('2026-11-24T18:05:00Z') / 1000;
   const written = [3600, 7 * 86_400, 30 * 86_400].map((long) => times(at - long, at, 'UTC')(at));
   assert.deepEqual(written, ['18:05', '24 Nov, 18:05', '24 Nov']);
@@ -102,4 +110,46 @@ test('pods of a workload, and no other’s', () => {
     ['Deployment', 'b'.repeat(50), `${'b'.repeat(50)}-7d4b9c6x2x9k`, true],
   ];
   for (const [kind, name, pod, expected] of cases) assert.equal(fits(kind, name, pod), expected, `${kind} ${name}: ${pod}`);
+});
+
+test('logs go on where they broke off', () => {
+  assert.ok(isLater('2026-01-01T00:00:00.12Z', '2026-01-01T00:00:00.1Z') && !isLater('2026-01-01T00:00:00.1Z', '2026-01-01T00:00:00.12Z'));
+  assert.ok(isLater('2026-01-01T00:00:01Z', '2026-01-01T00:00:00.999999999Z') && isLater('2026-01-01T01:00:00.000000002+01:00', '2026-01-01T00:00:00.000000001Z'));
+  const lines = ['2026-01-01T00:00:00.1Z a', '2026-01-01T00:00:00.2Z b', '2026-01-01T00:00:01Z c'].map(readLog);
+  assert.deepEqual(newer(lines, '2026-01-01T00:00:00.2Z').map(({ text }) => text), ['c']);
+  assert.equal(newer(lines, '').length, 3);
+});
+
+test('what follows a log’s end', () => {
+  const cases: [number | null, 'follow' | 'now' | 'previous', boolean, string][] = [
+    [null, 'follow', true, 'again'], // the stream broke off
+    [null, 'follow', false, 'rest'], // the container has ended
+    [null, 'now', true, 'stop'],
+    [null, 'previous', true, 'stop'],
+    [400, 'follow', false, 'rest'], // ContainerCreating
+    [400, 'follow', true, 'again'], // the node does not know yet what the watch has told
+    [400, 'now', false, 'rest'],
+    [400, 'previous', true, 'stop'],
+    [404, 'follow', true, 'stop'],
+    [403, 'follow', true, 'stop'],
+    [0, 'follow', false, 'again'],
+    [502, 'now', false, 'again'],
+    [503, 'previous', false, 'again'],
+  ];
+  for (const [status, asked, runs, expected] of cases) assert.equal(afterwards(status, asked, runs), expected, `${status} ${asked} ${runs}`);
+});
+
+test('the server’s clock', () => {
+  const at = Date.parse('2026-01-01T00:00:00Z');
+  const date = new Date(at).toUTCString();
+  assert.equal(aheadBy(date, at - 2000, 0), 0, 'whole seconds and the way are no difference');
+  assert.equal(aheadBy(date, at - 3_600_000, 0), 3_600_000);
+  assert.equal(aheadBy(date, at + 60_000, 0), -60_000);
+  assert.equal(aheadBy(date, at - 61_000, 60_000), 60_000);
+  assert.deepEqual([aheadBy(null, 0, 5), aheadBy('nonsense', 0, 5)], [5, 5]);
+});
+
+test('what cannot be loaded says what to do', async () => {
+  await assert.rejects(loaded(() => Promise.reject(new TypeError('Failed to fetch'))), { message: /could not be loaded/, hint: /reload the page/ });
+  assert.equal(await loaded(async () => 1), 1);
 });

@@ -9,10 +9,11 @@ import { NAMESPACES } from '../api/kube';
 import { useWatch } from '../api/watch';
 import { useCell } from '../cell';
 import { clock } from '../clock';
-import { span } from '../model/time';
+import { loaded as fetched } from '../load';
+import { minutes } from '../model/time';
 import { Empty, Failure, Icon, Loading } from '../parts/basics';
 import { Toasts } from '../parts/toasts';
-import { go, href, namespace, place, setQuery } from '../router';
+import { BARE, go, href, namespace, place, setQuery } from '../router';
 import { sections, type Section } from '../section';
 import { end, session, type Session } from '../session';
 import { theme, turn } from '../theme';
@@ -26,8 +27,6 @@ const HALF = 'M8 2a6 6 0 1 0 0 12 6 6 0 0 0 0-12zM8 2v12M8 5h4.2M8 8h6M8 11h4.2'
 const LENS = 'M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM10.5 10.5 14 14';
 const OUT = 'M6 2.5H3v11h3M7 8h7M11 5l3 3-3 3';
 
-/** `?bare=1`: a single screen inside another page, without what is around it. */
-const BARE = new URLSearchParams(window.location.search).has('bare');
 /** A token that ends sooner than this is worth a word. */
 const SOON_MS = 10 * 60_000;
 
@@ -64,7 +63,7 @@ export function Shell({ signedIn }: { signedIn: Session }) {
       <a class="skip" href="#main" onClick={skip}>
         Skip to the content
       </a>
-      {!BARE && <Top signedIn={signedIn} />}
+      {BARE ? <Connection signedIn={signedIn} /> : <Top signedIn={signedIn} />}
       {!BARE && (
         <nav class="sections" aria-label="Sections">
           {open.map((section) => (
@@ -158,7 +157,7 @@ function Connection({ signedIn }: { signedIn: Session }) {
   const left = signedIn.expires === null ? Infinity : signedIn.expires - now;
   return (
     <div class="connection" role="status" aria-live="polite">
-      {lost ? <span class="away">Reconnecting …</span> : left < SOON_MS ? <span class="away">Token ends in {span(left)}</span> : null}
+      {lost ? <span class="away">Reconnecting …</span> : left < SOON_MS ? <span class="away">Token ends in {minutes(left)}</span> : null}
     </div>
   );
 }
@@ -169,7 +168,7 @@ function Screen({ section, catalog: known, path }: { section: Section; catalog: 
   const [loaded, setLoaded] = useState<Loaded | null>(null);
   useEffect(() => {
     let current = true;
-    section.load().then(
+    fetched(section.load).then(
       (module) => current && setLoaded({ section, view: module.default }),
       (error: unknown) => current && setLoaded({ section, error: asApiError(error) }),
     );

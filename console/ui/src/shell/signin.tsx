@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import { ApiError, asApiError } from '../api/http';
 import { whoAmI } from '../api/kube';
 import { useCell } from '../cell';
+import { serverNow } from '../clock';
 import { begin, cleaned, expiry, farewell } from '../session';
 
 const READER = `kubectl apply -f examples/console
@@ -13,13 +14,18 @@ kubectl create clusterrolebinding console-admin \\
   --clusterrole=cluster-admin --serviceaccount=kube-system:console-admin
 kubectl -n kube-system create token console-admin --duration=1h`;
 
-/** What to tell about a token before anybody is asked. */
-export function fault(token: string, now: number): string {
+/** What to tell about a token before anybody is asked; whether it holds is the server's to say. */
+function fault(token: string): string {
   if (token === '') return 'Paste a token.';
-  const ends = expiry(token);
-  if (ends !== null && ends <= now) return 'This token has expired. Make a new one.';
   if (/[^\x21-\x7e]/.test(token)) return 'This is no token: it has characters that no token has.';
   return '';
+}
+
+/** Why the server refused a token. */
+function refusal(token: string): string {
+  const ends = expiry(token);
+  if (ends !== null && ends <= serverNow()) return 'This token has expired. Make a new one.';
+  return 'This token is not valid here, or no longer. Make a new one on this minicloud.';
 }
 
 async function signIn(token: string): Promise<void> {
@@ -36,14 +42,13 @@ export function SignIn() {
   const submit = (event: Event): void => {
     event.preventDefault();
     const token = cleaned(text);
-    const wrong = fault(token, Date.now());
+    const wrong = fault(token);
     setError(wrong);
     if (wrong || busy) return;
     setBusy(true);
     signIn(token).catch((failed: unknown) => {
       const problem = asApiError(failed);
-      const refused = problem.status === 401;
-      setError(refused ? 'This token is not valid here, or no longer. Make a new one on this minicloud.' : `${problem.message}. ${problem.hint}`);
+      setError(problem.status === 401 ? refusal(token) : `${problem.message}. ${problem.hint}`);
       setBusy(false);
     });
   };

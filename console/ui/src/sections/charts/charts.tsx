@@ -1,6 +1,6 @@
 /** Charts over time: the site, its namespaces, and any query. */
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { useCell } from '../../cell';
 import { Empty, Head, Tabs } from '../../parts/basics';
 import { Chart, ChartGrid, RangePicker, type Unit } from '../../parts/chart';
@@ -50,6 +50,8 @@ function Query() {
   const asked = query.get('q') ?? '';
   const unit = UNITS.find(([id]) => id === query.get('unit'))?.[0] ?? 'count';
   const [text, setText] = useState(asked);
+  // The address changes by the browser's buttons too.
+  useEffect(() => setText(asked), [asked]);
   const submit = (event: Event): void => {
     event.preventDefault();
     setQuery({ q: text.trim() }, false);

@@ -15,6 +15,7 @@ import { nodeCharts } from '../../parts/dashboards';
 import { Conditions } from '../../parts/conditions';
 import { Confirm, type Asked } from '../../parts/dialog';
 import { EventsOf } from '../../parts/events';
+import { ImpactOf } from '../../parts/impact';
 import { PodTable } from '../../parts/pods';
 import { Yaml } from '../../parts/yaml';
 import { href } from '../../router';
@@ -36,6 +37,7 @@ export function NodeScreen({ name, tab }: { name: string; tab: string }) {
   return (
     <>
       <Head steps={[{ title: 'Nodes', href: href(['nodes']) }]} title={name} status={summary && <Status tone={summary.tone}>{summary.status}</Status>}>
+        <ImpactOf of={{ node: name }} />
         {node && <Actions node={node} />}
       </Head>
       <Tabs label="About this node" current={tab} tabs={TABS.map(([id, title]) => ({ id, title, href: href(['nodes', name, id === 'summary' ? undefined : id]) }))} />

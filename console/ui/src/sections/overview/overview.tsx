@@ -20,7 +20,7 @@ import { Table } from '../../parts/table';
 import { href, namespace } from '../../router';
 import { countPods, matters, MOST } from './attention';
 
-const ALERT_REFRESH_MS = 30_000;
+const ALERT_REFRESH_MS = 15_000;
 const HOUR_MS = 3_600_000;
 const SHOWN_EVENTS = 12;
 

@@ -12,6 +12,7 @@ import { ChartGrid } from '../../parts/chart';
 import { Conditions } from '../../parts/conditions';
 import { exactly, podCharts } from '../../parts/dashboards';
 import { EventsOf, placeOf } from '../../parts/events';
+import { ImpactOf } from '../../parts/impact';
 import { Yaml } from '../../parts/yaml';
 import { href } from '../../router';
 import { PodActions } from './actions';
@@ -37,6 +38,7 @@ export function PodScreen({ namespace, name, tab }: { namespace: string; name: s
   return (
     <>
       <Head steps={steps} title={name} status={about && <Status tone={about.tone}>{about.status}</Status>}>
+        <ImpactOf of={{ pod: `${namespace}/${name}` }} />
         {pod && <PodActions pod={pod} />}
       </Head>
       <Tabs label="About this pod" current={tab} tabs={TABS.map(([id, title]) => ({ id, title, href: href(['workloads', 'pods', namespace, name, id === 'summary' ? undefined : id]) }))} />

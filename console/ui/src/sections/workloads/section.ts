@@ -1,6 +1,8 @@
-import { DEPLOYMENTS, PODS } from '../../api/kube';
-import { href } from '../../router';
+import { catalog } from '../../api/catalog';
+import { PODS } from '../../api/kube';
+import { href, namespace } from '../../router';
 import type { Section } from '../../section';
+import { KINDS } from './kinds';
 
 export const section: Section = {
   id: 'workloads',
@@ -11,9 +13,13 @@ export const section: Section = {
   load: () => import('./workloads'),
   find: async () => {
     const { names } = await import('../../api/names');
-    const [deployments, pods] = await Promise.all([names(DEPLOYMENTS), names(PODS)]);
-    const lead = (tab: string, kind: string, all: { name: string; namespace?: string }[]) =>
-      all.map(({ name, namespace }) => ({ title: name, detail: `${kind} in ${namespace}`, href: href(['workloads', tab, namespace, name]) }));
-    return [...lead('deployments', 'deployment', deployments), ...lead('pods', 'pod', pods)];
+    const all = [...KINDS, { id: 'pods', of: PODS }].filter(({ of }) => catalog.value?.has(of) ?? true);
+    // What may not be listed is not found; the others are.
+    const found = await Promise.allSettled(all.map(({ of }) => names(of, namespace.value)));
+    return found.flatMap((one, n) => {
+      const { id, of } = all[n] as (typeof all)[number];
+      if (one.status === 'rejected') return [];
+      return one.value.map(({ name, namespace: space }) => ({ title: name, detail: `${of.kind} in ${space}`, href: href(['workloads', id, space, name]) }));
+    });
   },
 };

@@ -6,7 +6,7 @@ import { useCell } from '../../cell';
 import { summarize } from '../../model/pods';
 import type { KubeEvent, Pod, Workload } from '../../model/types';
 import { byTime, searched, summarizeWorkload } from '../../model/workloads';
-import { Age, Choice, Empty, Gate, Head, Search, Status, Tabs } from '../../parts/basics';
+import { Age, Choice, Empty, Gate, Head, Named, Search, Status, Tabs } from '../../parts/basics';
 import { EventList } from '../../parts/events';
 import { PodTable } from '../../parts/pods';
 import { Table } from '../../parts/table';
@@ -91,7 +91,7 @@ function Kinds({ kind, scope, text }: { kind: Kind; scope: string; text: string 
           sort="name"
           empty={<Empty title={text ? `No ${kind.title} are like that` : `There are no ${kind.title}${scope && ` in ${scope}`}`} />}
           columns={[
-            { id: 'name', title: 'Name', cell: (one) => one.metadata.name, sort: (one) => one.metadata.name },
+            { id: 'name', title: 'Name', cell: (one) => <Named of={one} namespace={!scope} />, sort: (one) => one.metadata.name },
             { id: 'namespace', title: 'Namespace', width: '11rem', wide: true, cell: (one) => one.metadata.namespace, sort: (one) => one.metadata.namespace ?? '' },
             { id: 'status', title: 'Status', width: '10rem', cell: (one) => <Status tone={about(one).tone}>{about(one).status}</Status>, sort: (one) => about(one).status },
             { id: 'ready', title: kind.id === 'jobs' ? 'Done' : 'Ready', width: '5rem', end: true, cell: (one) => `${about(one).ready}/${about(one).wanted}`, sort: (one) => about(one).ready },
