@@ -14,6 +14,14 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** Waits until `signal` ends. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((wake) => {
+    if (signal.aborted) wake();
+    else signal.addEventListener('abort', () => wake(), { once: true });
+  });
+}
+
 /** Waits until the page is looked at, or `signal` ends; at once when it is. */
 export function looked(signal: AbortSignal): Promise<void> {
   return new Promise((wake) => {

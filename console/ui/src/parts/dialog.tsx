@@ -1,7 +1,7 @@
 /** The browser's own dialogs: they keep the keyboard inside, and Escape closes them. */
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { asApiError, type ApiError } from '../api/http';
 import { complain, say } from './toasts';
 
@@ -9,7 +9,8 @@ export function Dialog({ label, close, wide, children }: { label: string; close:
   const dialog = useRef<HTMLDialogElement>(null);
   const open = useRef(true);
   const outside = useRef(false);
-  useEffect(() => {
+  // Before the browser looks for what wants the focus: what has it now gets it back.
+  useLayoutEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
     // Closing it gives the focus back, whichever way one leaves.

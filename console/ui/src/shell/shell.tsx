@@ -57,7 +57,10 @@ export function Shell({ signedIn }: { signedIn: Session }) {
     { title: 'Keys', detail: '?', run: () => overlay.set('help') },
     { title: 'Sign out', detail: signedIn.user, run: () => end() },
   ];
-  const close = (): void => overlay.set('');
+  // The browser tells late that a dialog is closed: another may be open by then.
+  const close = (which: 'palette' | 'help') => (): void => {
+    if (overlay.value === which) overlay.set('');
+  };
   return (
     <div class={BARE ? 'shell bare' : 'shell'}>
       <a class="skip" href="#main" onClick={skip}>
@@ -77,8 +80,8 @@ export function Shell({ signedIn }: { signedIn: Session }) {
       <main id="main" tabIndex={-1}>
         {current ? <Screen section={current} catalog={known} path={path.slice(1)} /> : <Empty title="There is no such screen" />}
       </main>
-      {over === 'palette' && known && <Palette catalog={known} commands={commands} close={close} />}
-      {over === 'help' && <Help sections={open} close={close} />}
+      {over === 'palette' && known && <Palette catalog={known} commands={commands} close={close('palette')} />}
+      {over === 'help' && <Help sections={open} close={close('help')} />}
       <Toasts />
     </div>
   );
