@@ -15,7 +15,7 @@ use futures::future::join_all;
 use http::StatusCode;
 use jiff::Timestamp;
 use minicloud_api::problem::Problem;
-use minicloud_prometheus_client::{Prometheus, Sample, Series};
+use minicloud_prometheus_client::{Prometheus, QueryError, Sample, Series};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -78,7 +78,7 @@ pub(crate) async fn impact(
         )
         .hint("give node=NAME, pod=NAMESPACE/NAME, or neither for everything"));
     };
-    let (facts, missing) = gather(&sources, &about).await?;
+    let (facts, mut missing) = gather(&sources, &about).await?;
     let mut problems = judge::judge(&facts, &|promql| written(promql));
     match &about {
         About::Everything => {}
@@ -93,7 +93,9 @@ pub(crate) async fn impact(
                 .unwrap_or_default();
         }
     }
-    date(&sources.prometheus, &mut problems).await;
+    if let Err(error) = date(&sources.prometheus, &mut problems).await {
+        missing.push(format!("since: {error}"));
+    }
     let told = json!({ "time": Timestamp::now(), "problems": problems, "missing": missing });
     Ok(Json(told).into_response())
 }
@@ -136,13 +138,11 @@ async fn gather(sources: &Sources, about: &About) -> Result<(Facts, Vec<String>)
         .map(|p| p.resolve(&volumes))
         .collect();
     known(about, &nodes, &pods).map_err(|problem| *problem)?;
-    if let Some(error) = [trouble.as_ref().err(), signs.as_ref().err()]
-        .into_iter()
-        .flatten()
-        .next()
-    {
-        missing.push(format!("everything that is measured: {error}"));
-    }
+    missing.extend(unmeasured(
+        trouble.as_ref().err(),
+        signs.as_ref().err(),
+        mounts.as_ref().err(),
+    ));
     let facts = Facts {
         violations: RULES
             .iter()
@@ -171,6 +171,25 @@ async fn gather(sources: &Sources, about: &About) -> Result<(Facts, Vec<String>)
         mounts: by_node(mounts.as_ref().map_or(&[][..], |found| found.of(&MOUNTS))),
     };
     Ok((facts, missing))
+}
+
+/// What an answer lacks when Prometheus did not answer some of the queries.
+fn unmeasured<E: std::fmt::Display>(
+    trouble: Option<&E>,
+    signs: Option<&E>,
+    mounts: Option<&E>,
+) -> Vec<String> {
+    if let Some(error) = trouble {
+        return vec![format!("everything that is measured: {error}")];
+    }
+    let lacking = [
+        ("affected by what pods take", signs),
+        ("affected by file systems", mounts),
+    ];
+    lacking
+        .into_iter()
+        .filter_map(|(what, error)| Some(format!("{what}: {}", error?)))
+        .collect()
 }
 
 /// Passes when there is what is asked about.
@@ -206,7 +225,7 @@ fn known(about: &About, nodes: &[NodeFacts], pods: &[PodPlaces]) -> Result<(), B
 async fn ask(
     prometheus: &Prometheus,
     named: impl Iterator<Item = (&'static str, String)>,
-) -> Result<Found, minicloud_prometheus_client::QueryError> {
+) -> Result<Found, QueryError> {
     let named: Vec<(&str, String)> = named.collect();
     let asked = now();
     let text = queries::join(named.iter().map(|(name, promql)| (*name, written(promql))));
@@ -254,8 +273,8 @@ fn by_node(mounts: &[Sample]) -> BTreeMap<String, Vec<String>> {
     by_node
 }
 
-/// Finds out since when the problems are. Each kind is asked about once.
-async fn date(prometheus: &Prometheus, problems: &mut [judge::Problem]) {
+/// Finds out since when the problems are. Each kind is asked about once; the error is that of one whose history is missing.
+async fn date(prometheus: &Prometheus, problems: &mut [judge::Problem]) -> Result<(), QueryError> {
     let kinds = RULES.iter().filter(|rule| {
         problems
             .iter()
@@ -267,18 +286,21 @@ async fn date(prometheus: &Prometheus, problems: &mut [judge::Problem]) {
         let asked = prometheus
             .query_range(&written(&rules::violation(rule)), range, STEP_SECONDS)
             .await;
-        // Without its history a problem has no beginning; that is all.
-        (rule, asked.unwrap_or_default())
+        (rule, asked)
     }))
     .await;
     for problem in problems.iter_mut().filter(|p| p.since.is_none()) {
-        let Some((rule, series)) = histories.iter().find(|(rule, _)| rule.kind == problem.kind)
+        let Some((rule, Ok(series))) = histories.iter().find(|(rule, _)| rule.kind == problem.kind)
         else {
             continue;
         };
         let history = series.iter().find(|series| is_of(rule, series, problem));
         problem.since = history.and_then(|series| beginning(series, end));
     }
+    // Without its history a problem has no beginning; that is all.
+    histories
+        .into_iter()
+        .try_for_each(|(_, asked)| asked.map(drop))
 }
 
 fn is_of(rule: &Rule, series: &Series, problem: &judge::Problem) -> bool {

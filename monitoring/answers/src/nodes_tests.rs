@@ -7,6 +7,19 @@ use crate::queries::{NAMESPACE, NODE_AVERAGE, NODE_NOW, POD_AVERAGE, POD_NOW};
 use crate::testing::Engine;
 
 fn history(minute: f64) -> Vec<(String, f64)> {
+    let mut all = machine(minute);
+    // A container that ended, and the one that took its place once nothing of the first was there any longer.
+    for (id, there) in [("1", minute < 20.0), ("2", minute >= 25.0)] {
+        let of = "node=\"edge-1\",namespace=\"jobs\",pod=\"job-0\",container=\"a\"";
+        if there {
+            let name = format!("container_memory_working_set_bytes{{{of},id=\"{id}\"}}");
+            all.push((name, 2e8));
+        }
+    }
+    all
+}
+
+fn machine(minute: f64) -> Vec<(String, f64)> {
     let seconds = 60.0 * minute;
     // Until ten minutes ago the machine slept, and then one of two cores worked all the time.
     let worked = 60.0 * (minute - 20.0).max(0.0);
@@ -82,6 +95,12 @@ fn history(minute: f64) -> Vec<(String, f64)> {
             "device=\"sda\"",
             2000.0 * seconds,
         ),
+        // What is encrypted is written once.
+        node(
+            "disk_written_bytes_total",
+            "device=\"dm-0\"",
+            2000.0 * seconds,
+        ),
         node("disk_reads_completed_total", "device=\"sda\"", 0.0),
         node("disk_read_time_seconds_total", "device=\"sda\"", 0.0),
         node(
@@ -129,6 +148,12 @@ fn history(minute: f64) -> Vec<(String, f64)> {
             "network_transmit_drop_total",
             "device=\"eth0\"",
             0.25 * seconds,
+        ),
+        // What pods get has come in by another interface.
+        node(
+            "network_receive_bytes_total",
+            "device=\"minicloud0\"",
+            100.0 * seconds,
         ),
         node("network_up", "device=\"eth0\"", 1.0),
         node("thermal_zone_temp", "type=\"cpu\",zone=\"0\"", 61.5),
@@ -207,4 +232,10 @@ async fn what_machines_and_pods_do() {
     let of = |s: &minicloud_prometheus_client::Sample| s.label("namespace").to_owned();
     let numbers = ByThing::new(&ask(NAMESPACE, "5m").await, of).of(&"shop".to_owned());
     assert_eq!(numbers.unwrap()["memory_working_set_bytes"], 4e6);
+    // One container at a time is no more memory than one container.
+    let numbers = ByThing::new(&ask(NAMESPACE, "15m").await, of).of(&"jobs".to_owned());
+    assert_eq!(numbers.unwrap()["memory_working_set_bytes"], 2e8);
+    let job = ("jobs".to_owned(), "job-0".to_owned());
+    let numbers = ByThing::new(&ask(POD_AVERAGE, "15m").await, pod_of).of(&job);
+    assert_eq!(numbers.unwrap()["memory_working_set_bytes"], 2e8);
 }

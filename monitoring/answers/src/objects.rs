@@ -1,6 +1,6 @@
 //! What is told of Kubernetes' objects. Pure.
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use serde::Serialize;
@@ -41,6 +41,28 @@ impl Amounts {
         add(&mut self.cpu_cores, other.cpu_cores);
         add(&mut self.memory_bytes, other.memory_bytes);
         add(&mut self.pods, other.pods);
+    }
+
+    /// What this says, and `other` where it says nothing.
+    fn or(self, other: Self) -> Self {
+        Self {
+            cpu_cores: self.cpu_cores.or(other.cpu_cores),
+            memory_bytes: self.memory_bytes.or(other.memory_bytes),
+            pods: self.pods.or(other.pods),
+        }
+    }
+
+    /// Becomes at least `other`, where that says something.
+    fn raise(&mut self, other: &Self) {
+        let raise = |to: &mut Option<f64>, other: Option<f64>| {
+            *to = match (*to, other) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                (a, b) => a.or(b),
+            };
+        };
+        raise(&mut self.cpu_cores, other.cpu_cores);
+        raise(&mut self.memory_bytes, other.memory_bytes);
+        raise(&mut self.pods, other.pods);
     }
 }
 
@@ -163,25 +185,65 @@ impl PodFacts {
     }
 }
 
-/// What the containers together ask for, and may take; a limit that one of them lacks is none.
+type Quantities = BTreeMap<String, Quantity>;
+
+/// What the pod asks for, and may take; a limit that one of its lasting containers lacks is none, unless the pod as a whole has one.
 fn resources(spec: &PodSpec) -> (Amounts, Amounts) {
-    let (mut requests, mut limits) = (Amounts::default(), Amounts::default());
-    let mut all = Amounts {
-        cpu_cores: Some(0.0),
-        memory_bytes: Some(0.0),
-        pods: None,
-    };
-    for container in &spec.containers {
+    let requests = effective(spec, |resources| resources.requests.as_ref());
+    let mut limits = effective(spec, |resources| resources.limits.as_ref());
+    let whole = spec.resources.as_ref();
+    let whole = Amounts::new(whole.and_then(|r| r.limits.as_ref()));
+    let inits = spec.init_containers.iter().flatten();
+    for container in spec
+        .containers
+        .iter()
+        .chain(inits.filter(|c| is_sidecar(c)))
+    {
         let resources = container.resources.as_ref();
-        requests.add(&Amounts::new(resources.and_then(|r| r.requests.as_ref())));
-        let limit = Amounts::new(resources.and_then(|r| r.limits.as_ref()));
-        limits.add(&limit);
-        all.cpu_cores = all.cpu_cores.and(limit.cpu_cores);
-        all.memory_bytes = all.memory_bytes.and(limit.memory_bytes);
+        let limit = Amounts::new(resources.and_then(|r| r.limits.as_ref())).or(whole);
+        limits.cpu_cores = limits.cpu_cores.filter(|_| limit.cpu_cores.is_some());
+        limits.memory_bytes = limits.memory_bytes.filter(|_| limit.memory_bytes.is_some());
     }
-    limits.cpu_cores = limits.cpu_cores.filter(|_| all.cpu_cores.is_some());
-    limits.memory_bytes = limits.memory_bytes.filter(|_| all.memory_bytes.is_some());
     (requests, limits)
+}
+
+/// As Kubernetes' scheduler counts it: the most that is there at a time, which is either all lasting containers, or one that
+/// initializes with the sidecars that were started before it; unless the pod as a whole says how much; and the overhead.
+fn effective(
+    spec: &PodSpec,
+    which: impl Fn(&ResourceRequirements) -> Option<&Quantities>,
+) -> Amounts {
+    let amounts = |container: &Container| {
+        let resources = container.resources.as_ref();
+        Amounts::new(resources.and_then(&which))
+    };
+    let (mut lasting, mut most) = (Amounts::default(), Amounts::default());
+    for init in spec.init_containers.iter().flatten() {
+        let mut now = lasting;
+        now.add(&amounts(init));
+        most.raise(&now);
+        if is_sidecar(init) {
+            lasting = now;
+        }
+    }
+    for container in &spec.containers {
+        lasting.add(&amounts(container));
+    }
+    most.raise(&lasting);
+    let whole = spec.resources.as_ref().and_then(&which);
+    let most = Amounts::new(whole).or(most);
+    let overhead = Amounts::new(spec.overhead.as_ref());
+    let plus = |amount: Option<f64>, more: Option<f64>| amount.map(|a| a + more.unwrap_or(0.0));
+    Amounts {
+        cpu_cores: plus(most.cpu_cores, overhead.cpu_cores),
+        memory_bytes: plus(most.memory_bytes, overhead.memory_bytes),
+        pods: None,
+    }
+}
+
+/// A container that is started before the others and stays.
+fn is_sidecar(init: &Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
 }
 
 /// Of a Deployment's ReplicaSet, the Deployment: it is named by the template's hash, which the pods carry as a label.
@@ -251,6 +313,56 @@ mod tests {
                 kind: "ReplicaSet".into(),
                 name: "web-5d".into()
             }
+        );
+    }
+
+    /// As `kubectl describe node` has them.
+    #[test]
+    fn what_initializes_counts_while_it_is_most() {
+        let check = |spec: serde_json::Value, requests: &str, limits: &str| {
+            let spec: PodSpec = serde_json::from_value(spec).unwrap();
+            let (r, l) = resources(&spec);
+            let text = |amounts: &Amounts| serde_json::to_string(amounts).unwrap();
+            assert_eq!((text(&r).as_str(), text(&l).as_str()), (requests, limits));
+        };
+        let asks = |cpu: &str| json!({"requests": {"cpu": cpu}, "limits": {"cpu": cpu}});
+        let init = |cpu: &str| json!({"name": "i", "resources": asks(cpu)});
+        let sidecar =
+            |cpu: &str| json!({"name": "s", "restartPolicy": "Always", "resources": asks(cpu)});
+        let app = json!([{"name": "a", "resources": asks("1")}]);
+        let told = |cores: &str| format!("{{\"cpu_cores\":{cores}}}");
+        for (inits, cores) in [
+            (json!([init("3"), init("2")]), "3.0"),
+            (json!([init("250m")]), "1.0"),
+            (json!([sidecar("500m")]), "1.5"),
+            (json!([sidecar("500m"), init("2")]), "2.5"),
+            (json!([init("2"), sidecar("500m")]), "2.0"),
+        ] {
+            let spec = json!({"initContainers": inits, "containers": app});
+            check(spec, &told(cores), &told(cores));
+        }
+        check(
+            json!({"containers": app, "overhead": {"cpu": "250m", "memory": "1Ki"}}),
+            &told("1.25"),
+            &told("1.25"),
+        );
+        check(
+            json!({"resources": asks("4"), "containers": [{"name": "a"}], "initContainers": [init("5")]}),
+            &told("4.0"),
+            &told("4.0"),
+        );
+        // A sidecar without a limit may take everything; what initializes without one is over soon.
+        let mut free = sidecar("1");
+        free["resources"]["limits"] = json!({});
+        check(
+            json!({"initContainers": [free], "containers": app}),
+            &told("2.0"),
+            "{}",
+        );
+        check(
+            json!({"initContainers": [{"name": "i"}], "containers": app}),
+            &told("1.0"),
+            &told("1.0"),
         );
     }
 

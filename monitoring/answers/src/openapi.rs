@@ -390,7 +390,7 @@ fn namespaces() -> Value {
     json!({
         "operationId": "listMonitoredNamespaces",
         "summary": "Namespaces: their pods and what these take together, now and on average",
-        "description": "Needs the permission to list namespaces.",
+        "description": "Needs the permission to list pods in all namespaces.",
         "responses": { "200": answer(
             "namespaces",
             &list(&schema("MonitoredNamespace")),

@@ -30,6 +30,24 @@ macro_rules! on_disk {
     };
 }
 
+/// The matcher of drives. What is stacked on them (LVM, encryption, RAID), in memory or in a file is no drive, and its work is
+/// counted there already.
+macro_rules! drives {
+    () => {
+        r#"device!~".*[0-9]p[0-9]+|mmcblk.*boot.*|dm-.*|md[0-9].*|zram.*|loop.*""#
+    };
+}
+pub(crate) use drives;
+
+/// The matcher of interfaces that lead out of the machine: what goes through the pods' bridge goes through one of these as well, or
+/// stays within. The same list as in the alert rules (`monitoring/alerts/rules/network.yml`).
+macro_rules! uplinks {
+    () => {
+        r#"device!~"lo|veth.*|cni.*|docker.*|br-.*|virbr.*|vnet.*|tap.*|minicloud.*""#
+    };
+}
+pub(crate) use uplinks;
+
 /// A counter of disks as a rate, once for each whole disk.
 macro_rules! disk {
     ($counter:literal) => {
@@ -41,6 +59,19 @@ macro_rules! disk {
     };
 }
 
+/// A counter of the drives of a node together, as a rate.
+macro_rules! all_drives {
+    ($counter:literal) => {
+        concat!(
+            "sum by (node) (rate(",
+            $counter,
+            "{",
+            drives!(),
+            "}[$window]))"
+        )
+    };
+}
+
 /// A counter of the machine as a rate.
 macro_rules! rate {
     ($counter:literal) => {
@@ -48,13 +79,26 @@ macro_rules! rate {
     };
 }
 
-/// Interfaces of the machine, without the loopback one and those of pods.
+/// A counter of interfaces as a rate, without the loopback one and those of pods.
 macro_rules! network {
     ($counter:literal) => {
         concat!(
             "sum by (node, device) (rate(",
             $counter,
             "{device!~\"lo|veth.*\"}[$window]))"
+        )
+    };
+}
+
+/// A counter of the uplinks of a node together, as a rate.
+macro_rules! all_uplinks {
+    ($counter:literal) => {
+        concat!(
+            "sum by (node) (rate(",
+            $counter,
+            "{",
+            uplinks!(),
+            "}[$window]))"
         )
     };
 }
@@ -70,13 +114,6 @@ macro_rules! share {
     };
 }
 
-/// The devices of a node together.
-macro_rules! sum {
-    ($by_device:expr) => {
-        concat!("sum by (node) (", $by_device, ")")
-    };
-}
-
 /// Pressure of a pod: of its worst container.
 macro_rules! pod_pressure {
     ($counter:literal) => {
@@ -84,6 +121,20 @@ macro_rules! pod_pressure {
             "max by (node, namespace, pod) (rate(",
             $counter,
             "{container!=\"\",$pods}[$window]))"
+        )
+    };
+}
+
+/// A gauge of containers, added up and then on average. The other way round, a container that ended counts in full over the whole
+/// window, beside the one that took its place.
+macro_rules! mean_of_sum {
+    ($by:literal, $gauge:literal) => {
+        concat!(
+            "avg_over_time(sum by (",
+            $by,
+            ") (",
+            $gauge,
+            ")[$window:30s])"
         )
     };
 }
@@ -162,7 +213,10 @@ pub(crate) const POD_CPU: Query = q(
 );
 pub(crate) const POD_MEMORY: Query = q(
     "memory_working_set_bytes",
-    "sum by (node, namespace, pod) (avg_over_time(container_memory_working_set_bytes{container!=\"\",$pods}[$window]))",
+    mean_of_sum!(
+        "node, namespace, pod",
+        "container_memory_working_set_bytes{container!=\"\",$pods}"
+    ),
 );
 
 /// Figure 10 of D3.1.
@@ -312,11 +366,11 @@ pub(crate) const NODE_AVERAGE: &[Query] = &[
     q("load", mean!("node_load1")),
     q(
         "disk_read_bytes_per_second",
-        sum!(disk!("node_disk_read_bytes_total")),
+        all_drives!("node_disk_read_bytes_total"),
     ),
     q(
         "disk_written_bytes_per_second",
-        sum!(disk!("node_disk_written_bytes_total")),
+        all_drives!("node_disk_written_bytes_total"),
     ),
     q(
         "disk_busy_ratio",
@@ -328,11 +382,11 @@ pub(crate) const NODE_AVERAGE: &[Query] = &[
     ),
     q(
         "network_received_bytes_per_second",
-        sum!(network!("node_network_receive_bytes_total")),
+        all_uplinks!("node_network_receive_bytes_total"),
     ),
     q(
         "network_transmitted_bytes_per_second",
-        sum!(network!("node_network_transmit_bytes_total")),
+        all_uplinks!("node_network_transmit_bytes_total"),
     ),
 ];
 
@@ -394,7 +448,10 @@ pub(crate) const NAMESPACE: &[Query] = &[
     ),
     q(
         "memory_working_set_bytes",
-        "sum by (namespace) (avg_over_time(container_memory_working_set_bytes{container!=\"\"}[$window]))",
+        mean_of_sum!(
+            "namespace",
+            "container_memory_working_set_bytes{container!=\"\"}"
+        ),
     ),
 ];
 

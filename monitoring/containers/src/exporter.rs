@@ -13,7 +13,8 @@ use crate::before::{Before, State as PodState};
 use crate::cgroup::{Interface, Reader, Reading};
 use crate::families;
 use crate::machine::Machine;
-use crate::members::{Identity, Known, Lister, Place, PlaceKind, Role, all_known, forget, learn};
+use crate::members::{Identity, Known, Lister, Place, PlaceKind, Role, forget, learn};
+use crate::strangers::Strangers;
 
 /// How long who runs the pods may take to say what runs. Prometheus gives a scrape ten seconds.
 const LIST_DEADLINE: Duration = Duration::from_secs(3);
@@ -53,6 +54,7 @@ pub struct Exporter {
 struct State {
     machine: Option<Machine>,
     known: Known,
+    strangers: Strangers,
     before: Before,
     reader: Reader,
     /// When it was begun; as long as somebody sends it.
@@ -110,9 +112,12 @@ impl Exporter {
             (state, places)
         })
         .await?;
-        let problem = match all_known(&state.known, &places) {
-            true => None,
-            false => self.learn(&mut state, &places).await.err(),
+        let State {
+            known, strangers, ..
+        } = &mut *state;
+        let problem = match strangers.begin(known, &places) {
+            true => self.learn(&mut state, &places).await.err(),
+            false => None,
         };
         spawn_blocking(move || {
             let snapshot = Arc::new(state.measure(&places, problem));
@@ -138,6 +143,10 @@ impl Exporter {
             places,
             listed.as_ref().unwrap_or(&nothing),
         );
+        let State {
+            known, strangers, ..
+        } = &mut **state;
+        strangers.asked(known, places, listed.is_ok());
         listed.map(drop)
     }
 }

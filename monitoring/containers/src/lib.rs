@@ -20,6 +20,7 @@ mod families;
 mod machine;
 mod members;
 mod part;
+mod strangers;
 
 pub use cri::lister;
 pub use exporter::{Exporter, Settings, Snapshot};

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, ResourceExt};
+use minicloud_api::annotations::metrics_port;
 use minicloud_api::part::Shutdown;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -65,7 +66,7 @@ pub struct Config {
     pub client: Client,
     /// Whom to trust, and the certificate that may get `/v1/measurements` of the nodes.
     pub tls: Arc<rustls::ClientConfig>,
-    /// The port of the nodes' metrics.
+    /// The port of the metrics of nodes that say nothing else.
     pub port: u16,
 }
 
@@ -133,9 +134,9 @@ impl Live {
             };
             for change in followed.change(&event) {
                 match change {
-                    Change::Follow(node, address) => {
+                    Change::Follow(node, at) => {
                         let (live, name) = (self.clone(), node.clone());
-                        let task = tasks.spawn(async move { live.follow(name, address).await });
+                        let task = tasks.spawn(async move { live.follow(name, at).await });
                         if let Some(known) = followed.nodes.get_mut(&node) {
                             known.task = Some(task);
                         }
@@ -148,13 +149,13 @@ impl Live {
     }
 
     /// Follows one node until dropped.
-    async fn follow(self, node: String, address: Option<IpAddr>) {
+    async fn follow(self, node: String, at: At) {
         let mut pause = RETRY;
         let mut silence: Option<(Timestamp, String, Instant)> = None;
         loop {
-            let silent = match address {
+            let silent = match at.address {
                 Some(ip) => {
-                    let address = SocketAddr::new(ip, self.config.port);
+                    let address = SocketAddr::new(ip, at.port.unwrap_or(self.config.port));
                     self.forward(&node, address, || {
                         pause = RETRY;
                         silence = None;
@@ -243,8 +244,26 @@ struct Followed {
     unseen: Option<Vec<String>>,
 }
 
-struct Known {
+/// Where a node's measurements are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct At {
+    /// Its InternalIP.
     address: Option<IpAddr>,
+    /// What its annotation says.
+    port: Option<u16>,
+}
+
+impl At {
+    fn of(node: &Node) -> Self {
+        Self {
+            address: internal_ip(node),
+            port: metrics_port(node.metadata.annotations.as_ref()),
+        }
+    }
+}
+
+struct Known {
+    at: At,
     task: Option<tokio::task::AbortHandle>,
 }
 
@@ -259,7 +278,7 @@ impl Drop for Known {
 /// What an event of the watch asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
-    Follow(String, Option<IpAddr>),
+    Follow(String, At),
     Gone(String),
 }
 
@@ -275,16 +294,12 @@ impl Followed {
                 if let Some(unseen) = &mut self.unseen {
                     unseen.retain(|unseen| *unseen != name);
                 }
-                let address = internal_ip(node);
-                if self.nodes.get(&name).is_some_and(|k| k.address == address) {
+                let at = At::of(node);
+                if self.nodes.get(&name).is_some_and(|known| known.at == at) {
                     return Vec::new();
                 }
-                let known = Known {
-                    address,
-                    task: None,
-                };
-                self.nodes.insert(name.clone(), known);
-                vec![Change::Follow(name, address)]
+                self.nodes.insert(name.clone(), Known { at, task: None });
+                vec![Change::Follow(name, at)]
             }
             Event::Delete(node) => self.forget(&node.name_any()).into_iter().collect(),
             Event::InitDone => {
@@ -308,6 +323,7 @@ fn internal_ip(node: &Node) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use minicloud_api::annotations::METRICS_PORT;
     use serde_json::json;
 
     use super::*;
@@ -326,7 +342,11 @@ mod tests {
         let mut check = |event: Event<Node>, expected: &[Change]| {
             assert_eq!(followed.change(&event), expected, "{event:?}");
         };
-        let follow = |name: &str, ip: &str| Change::Follow(name.into(), Some(ip.parse().unwrap()));
+        let follow_at = |name: &str, ip: &str, port: Option<u16>| {
+            let address = ip.parse().ok();
+            Change::Follow(name.into(), At { address, port })
+        };
+        let follow = |name: &str, ip: &str| follow_at(name, ip, None);
         check(Event::Init, &[]);
         check(
             Event::InitApply(node("a", "10.0.0.1")),
@@ -343,10 +363,15 @@ mod tests {
             Event::Apply(node("a", "10.0.0.9")),
             &[follow("a", "10.0.0.9")],
         );
-        check(
-            Event::Apply(node("c", "")),
-            &[Change::Follow("c".into(), None)],
-        );
+        // The annotation is where Prometheus finds it, too.
+        let mut moved = node("a", "10.0.0.9");
+        moved
+            .annotations_mut()
+            .insert(METRICS_PORT.into(), "9101".into());
+        let at_its_port = follow_at("a", "10.0.0.9", Some(9101));
+        check(Event::Apply(moved.clone()), &[at_its_port]);
+        check(Event::Apply(moved), &[]);
+        check(Event::Apply(node("c", "")), &[follow("c", "")]);
         check(Event::Delete(node("c", "")), &[Change::Gone("c".into())]);
         check(Event::Delete(node("c", "")), &[]);
         // After a broken watch: who is not in the new list is gone.

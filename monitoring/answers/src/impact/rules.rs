@@ -3,7 +3,7 @@
 //! Each row is one PromQL expression with what it is compared to; a query asks for what is beyond it, so that a machine that is
 //! well costs nothing. The texts are for people who do not know the machine.
 
-use crate::queries::{POD_THROTTLED, Query};
+use crate::queries::{POD_THROTTLED, Query, drives, uplinks};
 
 /// What of a machine is short, and so who feels it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -168,7 +168,11 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         kind: "slow_disk",
-        promql: "sum by (node, device) (rate(node_disk_write_time_seconds_total[$window])) / (sum by (node, device) (rate(node_disk_writes_completed_total[$window])) > 0)",
+        promql: concat!(
+            "sum by (node, device) (rate(node_disk_write_time_seconds_total{",
+            drives!(),
+            "}[$window])) / (sum by (node, device) (rate(node_disk_writes_completed_total[$window])) > 0)"
+        ),
         beyond: AtLeast,
         warning: 0.5,
         critical: 2.0,
@@ -180,7 +184,11 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         kind: "disk_gone",
-        promql: "(group by (node, device) (last_over_time(node_disk_io_time_seconds_total[1h])) unless group by (node, device) (node_disk_io_time_seconds_total)) and on (node) (up{job=\"node\"} == 1)",
+        promql: concat!(
+            "(group by (node, device) (last_over_time(node_disk_io_time_seconds_total{",
+            drives!(),
+            "}[1h])) unless group by (node, device) (node_disk_io_time_seconds_total)) and on (node) (up{job=\"node\"} == 1)"
+        ),
         beyond: AtLeast,
         warning: 1.0,
         critical: NEVER,
@@ -216,7 +224,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         kind: "full_file_system",
-        promql: "min by (node, mountpoint) (node_filesystem_avail_bytes / (node_filesystem_size_bytes > 0))",
+        promql: "min by (node, mountpoint) (node_filesystem_avail_bytes / (node_filesystem_size_bytes > 0) and node_filesystem_readonly == 0)",
         beyond: AtMost,
         warning: 0.1,
         critical: 0.03,
@@ -228,7 +236,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         kind: "no_inodes",
-        promql: "min by (node, mountpoint) (node_filesystem_files_free / (node_filesystem_files > 0))",
+        promql: "min by (node, mountpoint) (node_filesystem_files_free / (node_filesystem_files > 0) and node_filesystem_readonly == 0)",
         beyond: AtMost,
         warning: 0.05,
         critical: 0.01,
@@ -252,7 +260,11 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         kind: "flapping_network",
-        promql: "max by (node, device) (changes(node_network_up{device!~\"lo|veth.*\"}[15m]))",
+        promql: concat!(
+            "max by (node, device) (changes(node_network_up{",
+            uplinks!(),
+            "}[15m]))"
+        ),
         beyond: AtLeast,
         warning: 4.0,
         critical: 20.0,
@@ -264,7 +276,13 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         kind: "lost_packets",
-        promql: "sum by (node, device) (rate(node_network_receive_errs_total{device!~\"lo|veth.*\"}[$window]) + rate(node_network_transmit_errs_total{device!~\"lo|veth.*\"}[$window]))",
+        promql: concat!(
+            "sum by (node, device) (rate(node_network_receive_errs_total{",
+            uplinks!(),
+            "}[$window]) + rate(node_network_transmit_errs_total{",
+            uplinks!(),
+            "}[$window]))"
+        ),
         beyond: AtLeast,
         warning: 1.0,
         critical: 100.0,

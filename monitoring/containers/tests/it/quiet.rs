@@ -133,3 +133,26 @@ async fn what_is_new_is_asked_for_and_what_is_gone_is_forgotten() {
         assert_eq!(asked(), 3, "{version:?}");
     }
 }
+
+/// One cgroup that was left behind must not have the engine asked at each scrape, nor a hung engine slow each scrape down.
+#[tokio::test]
+async fn what_was_left_behind_is_asked_for_ever_more_rarely() {
+    let machine = Machine::new(Version::V2);
+    let left = format!("/sys/fs/cgroup{WEB}/left-id");
+    machine.write(&format!("{left}/cgroup.procs"), "");
+    let scrapes = async |number: u32| {
+        let before = machine.asked.load(Ordering::SeqCst);
+        for _ in 0..number {
+            machine.scrape().await;
+        }
+        machine.asked.load(Ordering::SeqCst) - before
+    };
+    assert_eq!(scrapes(31).await, 5);
+    assert_eq!(scrapes(100).await, 5);
+    machine.away.store(true, Ordering::SeqCst);
+    assert_eq!(scrapes(100).await, 5);
+    machine.away.store(false, Ordering::SeqCst);
+    // What is new is asked for at once all the same.
+    machine.write(&format!("/sys/fs/cgroup{WEB}/new-id/cgroup.procs"), "");
+    assert_eq!(scrapes(1).await, 1);
+}

@@ -5,12 +5,10 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use minicloud_api::annotations;
 
 /// Namespace (empty for none) and name.
 pub type Key = (String, String);
-
-/// Overrides the port of a node's metrics.
-const NODE_PORT: &str = "minicloud.io/metrics-port";
 
 type Annotations = BTreeMap<String, String>;
 
@@ -120,12 +118,9 @@ impl Record<Node> for NodeRecord {
         let internal = addresses
             .iter()
             .find(|address| address.type_ == "InternalIP");
-        let annotations = node.metadata.annotations.as_ref();
         Some(Self {
             address: internal.and_then(|address| address.address.parse().ok()),
-            metrics_port: annotations
-                .and_then(|a| a.get(NODE_PORT))
-                .and_then(|text| port(text)),
+            metrics_port: annotations::metrics_port(node.metadata.annotations.as_ref()),
         })
     }
 }
