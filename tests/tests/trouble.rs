@@ -199,6 +199,15 @@ fn full_volume(reader: &Reader<'_>, volume: &Small) {
         problem(&answer, "full_file_system", &volume.at()).is_ok()
     };
     assert!(of("keeper") && !of("well"));
+    eventually("the node's health says so", PATIENCE, || {
+        let answer = ask(reader, "/v1/nodes/edge-1")?;
+        let events = answer["node"]["health_events"].as_array();
+        let event = events.into_iter().flatten().find(|event| {
+            event["kind"] == "full_file_system" && event["subject"] == volume.at().as_str()
+        });
+        ensure!(event.is_some_and(|e| e["until"].is_null()), "{answer}");
+        Ok(())
+    });
     std::fs::remove_file(volume.file()).unwrap_or_else(|e| panic!("{e}"));
     eventually("there is room again", PATIENCE, || {
         ensure!(full().is_err());

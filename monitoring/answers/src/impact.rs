@@ -2,6 +2,7 @@
 //!
 //! [`rules`] has what counts as trouble, [`judge`] finds who feels it, [`places`] where pods keep things; here is the asking.
 
+pub(crate) mod events;
 mod judge;
 pub(crate) mod places;
 mod rules;
@@ -316,19 +317,8 @@ fn is_of(rule: &Rule, series: &Series, problem: &judge::Problem) -> bool {
 
 /// When the run of points began that is still going on.
 fn beginning(series: &Series, end: f64) -> Option<String> {
-    let mut began = None;
-    let mut after = end;
-    for point in series.points.iter().rev() {
-        if after - point.time > 1.5 * STEP_SECONDS {
-            break;
-        }
-        (began, after) = (Some(point.time), point.time);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970")]
-    let seconds = began? as i64;
-    Timestamp::from_second(seconds)
-        .ok()
-        .map(|time| time.to_string())
+    let last = events::runs(series, end).pop()?;
+    last.goes_on.then(|| events::time(last.since))
 }
 
 #[cfg(test)]

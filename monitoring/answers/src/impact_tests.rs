@@ -282,6 +282,15 @@ async fn every_rule_in_prometheus() {
         };
         let mut problems = judge::judge(&facts, &|promql| written(promql));
         date(&prometheus, &mut problems).await.unwrap();
+        let events = events::history(&prometheus).await.unwrap();
+        let events = serde_json::to_value(&events["edge-1"]).unwrap();
+        let event = |kind: &str| {
+            let mut all = events.as_array().unwrap().iter();
+            all.find(|event| event["kind"] == kind).cloned()
+        };
+        assert_eq!(event("read_only_file_system").unwrap()["subject"], "/data");
+        assert_eq!(event("disk_gone").unwrap()["subject"], "sdb");
+        assert_eq!(event("memory_pressure"), None);
         let full = problems
             .iter()
             .find(|p| p.kind == "full_file_system")

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::found::{Found, tidy};
+use crate::impact::events::HealthEvent;
 use crate::objects::{Amounts, NodeFacts};
 
 /// Over how many minutes averages are.
@@ -29,6 +30,8 @@ pub(crate) struct NodeAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) measurements_missing: Option<String>,
     pub(crate) averages: Vec<NodeAverage>,
+    /// What was wrong with it and its drives in the last hours, newest first.
+    pub(crate) health_events: Vec<HealthEvent>,
 }
 
 /// A node over some minutes.

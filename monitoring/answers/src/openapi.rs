@@ -18,6 +18,7 @@ pub(crate) fn fragment() -> Value {
             "Measurements": measurements(),
             "LiveLine": live_line(),
             "NodeAverage": average(&NODE_AVERAGE),
+            "HealthEvent": health_event(),
             "Amounts": numbers(&["cpu_cores", "memory_bytes", "pods"]),
             "MonitoredNode": monitored_node(),
             "PodMeasurements": numbers(&POD_MEASUREMENTS),
@@ -181,7 +182,7 @@ fn live_line() -> Value {
 fn monitored_node() -> Value {
     json!({
         "type": "object",
-        "required": ["name", "ready", "unschedulable", "roles", "capacity", "allocatable", "requested", "averages"],
+        "required": ["name", "ready", "unschedulable", "roles", "capacity", "allocatable", "requested", "averages", "health_events"],
         "properties": {
             "name": text(),
             "ready": flag(),
@@ -197,6 +198,22 @@ fn monitored_node() -> Value {
             "measurements": schema("Measurements"),
             "measurements_missing": { "type": "string", "description": "Why there are no measurements" },
             "averages": list(&schema("NodeAverage")),
+            "health_events": list(&schema("HealthEvent")),
+        },
+    })
+}
+
+fn health_event() -> Value {
+    json!({
+        "type": "object",
+        "required": ["kind", "severity", "summary", "since"],
+        "properties": {
+            "kind": { "type": "string", "description": "As in /v1/impact" },
+            "subject": { "type": "string", "description": "Which drive, file system, interface or sensor" },
+            "severity": { "type": "string", "enum": ["warning", "critical"] },
+            "summary": text(),
+            "since": time(),
+            "until": { "type": "string", "format": "date-time", "description": "Absent while it goes on" },
         },
     })
 }
@@ -268,6 +285,10 @@ fn example_node() -> Value {
             "temperatures": [{ "sensor": "cpu-thermal/0", "celsius": 48.3 }],
         },
         "averages": [{ "minutes": 5, "cpu_used_ratio": 0.09, "memory_used_ratio": 0.2531, "load": 0.37 }],
+        "health_events": [{
+            "kind": "read_only_file_system", "subject": "/var/lib/minicloud", "severity": "critical",
+            "summary": "a file system has become read-only", "since": "2026-11-24T10:13:20Z", "until": "2026-11-24T10:31:20Z",
+        }],
     })
 }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::found::Found;
+use crate::impact::events;
 use crate::kubernetes;
 use crate::nodes::{self, MINUTES, NodeAnswer};
 use crate::objects::{Amounts, PodFacts};
@@ -74,13 +75,18 @@ async fn node_answers(
     name: Option<&str>,
 ) -> Result<(Vec<NodeAnswer>, Vec<String>), Problem> {
     let client = &sources.client;
-    let (facts, pods, devices, measured) = futures::join!(
+    let (facts, pods, devices, measured, events) = futures::join!(
         kubernetes::nodes(client, name),
         kubernetes::pods(client, None, name),
         kubernetes::devices(client),
         measured(sources, NODE_NOW, NODE_AVERAGE, None),
+        events::history(&sources.prometheus),
     );
     let mut missing: Vec<String> = measured.missing.iter().cloned().collect();
+    let mut events = events.unwrap_or_else(|error| {
+        missing.push(format!("health_events: {error}"));
+        Default::default()
+    });
     let (pods, more) = pods?;
     if more {
         missing.push("requested: there are more pods than are counted".to_owned());
@@ -89,7 +95,7 @@ async fn node_answers(
         missing.push(format!("hardware: {}", problem.detail));
         Default::default()
     });
-    let answer = |facts: crate::objects::NodeFacts| {
+    let mut answer = |facts: crate::objects::NodeFacts| {
         let name = facts.name.clone();
         let measurements = nodes::measurements(&measured.now, &name);
         let unknown = || {
@@ -102,10 +108,11 @@ async fn node_answers(
             measurements_missing: measurements.is_none().then(unknown),
             measurements,
             averages: nodes::averages(&measured.averages, &name),
+            health_events: events.remove(&name).unwrap_or_default(),
             facts,
         }
     };
-    Ok((facts?.into_iter().map(answer).collect(), missing))
+    Ok((facts?.into_iter().map(&mut answer).collect(), missing))
 }
 
 fn requested(pods: &[PodFacts], node: &str) -> Amounts {
