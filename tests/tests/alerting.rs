@@ -18,12 +18,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 class Keep:
     async def handle_DATA(self, server, session, envelope):
-        print("FROM", envelope.mail_from, "TO", *envelope.rcpt_tos)
-        print(envelope.content.decode(), "END", flush=True)
+        print(f"FROM {envelope.mail_from} TO {' '.join(envelope.rcpt_tos)}")
+        print(f"{envelope.content.decode()} END", flush=True)
         return "250 kept"
 def known(server, session, envelope, mechanism, data):
     good = data.login == b"site" and data.password == sys.argv[1].encode()
-    print("AUTH", mechanism, good, flush=True)
+    print(f"AUTH {mechanism} {good}", flush=True)
     return AuthResult(success=good)
 Controller(Keep(), hostname="127.0.0.1", port=2525, authenticator=known, auth_required=True, auth_require_tls=False,
     auth_exclude_mechanism=["LOGIN"]).start()  # its challenges are other words than Alertmanager waits for
