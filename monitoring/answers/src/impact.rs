@@ -33,6 +33,8 @@ const WINDOW: &str = "2m";
 /// How far back the beginning of a problem is looked for, and how finely.
 const BACK_SECONDS: f64 = 6.0 * 3600.0;
 const STEP_SECONDS: f64 = 60.0;
+/// How long what is not there any more is missed.
+const GONE: &str = "1h";
 
 /// The query of `/v1/impact`.
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +105,7 @@ pub(crate) async fn impact(
 
 /// A query as somebody would ask it again.
 fn written(promql: &str) -> String {
-    queries::fill(promql, WINDOW, None)
+    queries::fill(promql, WINDOW, None).replace("$back", GONE)
 }
 
 /// Everything that is judged, and what could not be found out.

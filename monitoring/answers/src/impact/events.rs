@@ -12,6 +12,7 @@ use crate::queries;
 
 /// How far back is looked.
 const BACK_SECONDS: f64 = 6.0 * 3600.0;
+const BACK: &str = "6h";
 /// Of one node; the newest are kept.
 const MOST: usize = 100;
 
@@ -36,7 +37,7 @@ fn is_health(rule: &Rule) -> bool {
     match rule.resource {
         Resource::Disk => rule.kind != "disk_pressure",
         Resource::FileSystem | Resource::Network | Resource::Machine => true,
-        Resource::Cpu => matches!(rule.kind, "overheating" | "thermal_throttling"),
+        Resource::Cpu => rule.kind == "thermal_throttling",
         Resource::Memory | Resource::Limit => false,
     }
 }
@@ -49,7 +50,9 @@ pub(crate) async fn history(
     prometheus: &Prometheus,
 ) -> Result<BTreeMap<String, Vec<HealthEvent>>, QueryError> {
     let rules = RULES.iter().filter(|rule| is_health(rule));
-    let text = queries::join(rules.map(|rule| (rule.kind, written(&rules::violation(rule)))));
+    // What is gone is missed for as long as is looked back, or it would seem to have come again.
+    let violation = |rule| written(&rules::violation(rule).replace("$back", BACK));
+    let text = queries::join(rules.map(|rule| (rule.kind, violation(rule))));
     let end = now();
     let range = (end - BACK_SECONDS, end);
     let found = prometheus.query_range(&text, range, STEP_SECONDS).await?;

@@ -187,7 +187,7 @@ pub(crate) const RULES: &[Rule] = &[
         promql: concat!(
             "(group by (node, device) (last_over_time(node_disk_io_time_seconds_total{",
             drives!(),
-            "}[1h])) unless group by (node, device) (node_disk_io_time_seconds_total)) and on (node) (up{job=\"node\"} == 1)"
+            "}[$back])) unless group by (node, device) (node_disk_io_time_seconds_total)) and on (node) (up{job=\"node\"} == 1)"
         ),
         beyond: AtLeast,
         warning: 1.0,

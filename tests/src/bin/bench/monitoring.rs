@@ -221,7 +221,7 @@ async fn freshness(site: &Credentials, table: &mut Table) -> anyhow::Result<()> 
 
 async fn live(site: &Credentials) -> anyhow::Result<f64> {
     let mut stream = site.connect().await?.watch("/v1/nodes?watch=true").await?;
-    let available = |line: &Value| line["measurements"]["memory"]["available_bytes"].as_f64();
+    let available = |line: &Value| line["memory"]["available_bytes"].as_f64();
     let before = loop {
         if let Some(bytes) = available(&stream.event().await?) {
             break bytes;
