@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::console;
 use crate::host::{self, cargo, show};
+use crate::unikernel;
 
 /// Everything that decides whether a change may land.
 pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
@@ -14,7 +15,10 @@ pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
     if filter.is_none() {
         crate::lint::lint()?;
         console::test()?;
+        unikernel::lint()?;
+        unikernel::test()?;
     }
+    unikernel::build()?;
     // The end-to-end tests run the program itself, which no test's build makes. Built together with the tests: alone it would have
     // other features of what it stands on, and all of that would be compiled twice.
     show(&mut cargo(&["build", "--workspace", "--bins", "--tests"]))?;

@@ -50,6 +50,7 @@ const TEST_PACKAGES: &[(&str, &str)] = &[
         "/usr/bin/prometheus-node-exporter",
         "prometheus-node-exporter",
     ),
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/socat", "socat"),
     ("/usr/bin/unshare", "util-linux"),

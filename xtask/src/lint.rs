@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Licences that may be linked in; `deny.toml` says the same to `cargo deny`.
 pub const LICENCES: &[&str] = &[
+    "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
@@ -54,7 +56,7 @@ pub fn lint() -> anyhow::Result<()> {
     step("format", || {
         run(&mut cargo(&["fmt", "--all", "--check"])).map(drop)
     })?;
-    let metadata = metadata()?;
+    let metadata = metadata(cargo)?;
     step("direction of dependencies", || arrows(&metadata))?;
     step("licences", || licences(&metadata))?;
     step("paths in the documentation", documented_paths)?;
@@ -68,7 +70,8 @@ pub fn lint() -> anyhow::Result<()> {
     ]))
 }
 
-fn metadata() -> anyhow::Result<Value> {
+/// What cargo knows of a workspace, in whose folder `cargo` runs.
+pub fn metadata(cargo: impl Fn(&[&str]) -> Command) -> anyhow::Result<Value> {
     let text = run(&mut cargo(&[
         "metadata",
         "--format-version",
@@ -134,7 +137,7 @@ fn arrows(metadata: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn licences(metadata: &Value) -> anyhow::Result<()> {
+pub fn licences(metadata: &Value) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let licence = text(package, "license").replace('/', " OR ");

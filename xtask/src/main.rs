@@ -8,6 +8,7 @@ mod check;
 mod console;
 mod host;
 mod lint;
+mod unikernel;
 mod up;
 
 #[derive(Debug, Parser)]
