@@ -15,7 +15,6 @@ pub fn test(filter: Option<&str>) -> anyhow::Result<()> {
     if filter.is_none() {
         crate::lint::lint()?;
         console::test()?;
-        unikernel::lint()?;
         unikernel::test()?;
     }
     unikernel::build()?;

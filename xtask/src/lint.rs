@@ -67,7 +67,8 @@ pub fn lint() -> anyhow::Result<()> {
         "--",
         "--deny",
         "warnings",
-    ]))
+    ]))?;
+    crate::unikernel::lint()
 }
 
 /// What cargo knows of a workspace, in whose folder `cargo` runs.

@@ -35,6 +35,7 @@ fn main() -> anyhow::Result<()> {
         met: Some(node <= 1.0),
     });
     start::idle(&cluster, seconds, &mut table)?;
+    runtime.block_on(monitoring::exporter(&cluster, &credentials, &mut table))?;
     runtime.block_on(pods::run(&cluster, &credentials, &mut table))?;
     runtime.block_on(load::run(&cluster, &credentials, &mut table))?;
     runtime.block_on(load::fill(&credentials))?;

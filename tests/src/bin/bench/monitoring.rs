@@ -38,7 +38,6 @@ pub async fn run(
     let site = credentials.clone().at(([127, 0, 0, 1], 3000).into());
     let node = credentials.clone().at(([127, 0, 0, 1], 9100).into());
     let mut node = node.connect().await?;
-    exporter(cluster, &mut node, table).await?;
     containers(cluster, &mut node, pods, table).await?;
     let mut site_connection = site.connect().await?;
     measured(&mut site_connection, pods).await?;
@@ -61,13 +60,19 @@ async fn cost(
     Ok(((after - before) * 1e3 / f64::from(SCRAPES), bytes))
 }
 
-/// Debian's node_exporter with its own choice of collectors, asked as often as ours.
-async fn exporter(
+/// Debian's node_exporter with its own choice of collectors, asked as often as ours; without pods, each of which has an interface that
+/// both tell of.
+///
+/// # Errors
+/// When one does not answer.
+pub async fn exporter(
     cluster: &Cluster,
-    node: &mut Connection,
+    credentials: &Credentials,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let (ours, bytes) = cost(cluster, node, "/metrics").await?;
+    let node = credentials.clone().at(([127, 0, 0, 1], 9100).into());
+    let mut node = node.connect().await?;
+    let (ours, bytes) = cost(cluster, &mut node, "/metrics").await?;
     let child = Command::new(NODE_EXPORTER)
         .arg(format!(
             "--web.listen-address=127.0.0.1:{NODE_EXPORTER_PORT}"
