@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use minicloud_tests::images::busybox;
-use minicloud_tests::processes::daemon;
+use minicloud_tests::processes::prometheus;
 use minicloud_tests::programs::run;
 use minicloud_tests::walk::timed;
 use minicloud_tests::{Background, Cluster, eventually};
@@ -360,23 +360,19 @@ fn federation(c: &Cluster, token: &str) {
     drop(aggregator);
 }
 
-fn prometheus_pid(c: &Cluster) -> Option<String> {
-    daemon(c, "prometheus").map(|pid| pid.to_string())
-}
-
 /// The server comes and goes, Prometheus stays; Prometheus is killed, and comes back.
 fn a_restart_of_the_server_is_none_of_prometheus(c: &mut Cluster) {
-    let pid = prometheus_pid(c);
+    let pid = prometheus(c);
     assert!(pid.is_some());
     c.kill_server();
-    assert_eq!(prometheus_pid(c), pid);
+    assert_eq!(prometheus(c), pid);
     c.start_server();
     c.wait_ready();
     eventually("it answers", Duration::from_secs(30), || query(c, "up"));
-    assert_eq!(prometheus_pid(c), pid);
+    assert_eq!(prometheus(c), pid);
     run(Command::new("kill")
         .arg("-9")
-        .arg(pid.clone().unwrap_or_default()))
+        .arg(pid.map(|pid| pid.to_string()).unwrap_or_default()))
     .unwrap_or_default();
     let refused = eventually("that is noticed", Duration::from_secs(10), || {
         let (code, body) = ask(c, "admin", "/api/v1/query?query=up", &[]);
@@ -389,7 +385,7 @@ fn a_restart_of_the_server_is_none_of_prometheus(c: &mut Cluster) {
         ensure!(node.len() == 1, "{node:?}");
         Ok(())
     });
-    assert_ne!(prometheus_pid(c), pid);
+    assert_ne!(prometheus(c), pid);
 }
 
 fn switched_off(c: &mut Cluster) {
@@ -398,7 +394,7 @@ fn switched_off(c: &mut Cluster) {
     c.start_server();
     c.wait_ready();
     eventually("it is ended", Duration::from_secs(30), || {
-        ensure!(prometheus_pid(c).is_none());
+        ensure!(prometheus(c).is_none());
         Ok(())
     });
     let (code, body) = ask(c, "admin", "/api/v1/query?query=up", &[]);

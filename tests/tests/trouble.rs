@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use minicloud_tests::images::busybox;
+use minicloud_tests::processes::prometheus;
 use minicloud_tests::programs::run;
 use minicloud_tests::walk::timed;
 use minicloud_tests::{Cluster, Reader, eventually};
@@ -402,10 +403,9 @@ fn measurements(reader: &Reader<'_>) {
 
 /// A Prometheus that hangs: what was measured cannot be told, and that is said in time; what the objects say still is.
 fn without_prometheus(c: &Cluster, reader: &Reader<'_>) {
-    let web = c.run_dir().join("prometheus/web.yml");
-    let pattern = format!("web.config.file={}", web.display());
-    let pid = run(Command::new("pgrep").args(["-f", &pattern])).unwrap_or_else(|e| panic!("{e:#}"));
-    let signal = |name| run(Command::new("kill").args([name, pid.trim()]));
+    let pid = prometheus(c).unwrap_or_else(|| panic!("Prometheus does not run"));
+    let pid = pid.to_string();
+    let signal = |name| run(Command::new("kill").args([name, pid.as_str()]));
     signal("-STOP").unwrap_or_else(|e| panic!("{e:#}"));
     let hung = || {
         let (code, body) = reader.fetch("https://127.0.0.1:3000/monitoring?namespace=all");

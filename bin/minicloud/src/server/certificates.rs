@@ -36,7 +36,7 @@ fn text(pki: &Pki) -> String {
 }
 
 /// How often it is looked whether a certificate is due.
-const RENEWAL: Duration = Duration::from_secs(3600);
+pub const RENEWAL: Duration = Duration::from_secs(3600);
 
 /// Renews a certificate on disk and swaps it in without a restart.
 pub struct Renewal {

@@ -20,9 +20,6 @@ use super::companions::{self, Companions};
 use crate::identities::Identities;
 use crate::settings::Settings;
 
-/// How often the certificate that scrapes is looked at for renewal.
-const RENEWAL: Duration = Duration::from_secs(3600);
-
 /// How long the site's own rules may take to be read before Prometheus goes without.
 const RULES: Duration = Duration::from_secs(10);
 
@@ -131,7 +128,7 @@ fn changing(pki: &Pki) -> anyhow::Result<Changing> {
 
 async fn renew(pki: &Pki, changed: &watch::Sender<Changing>) {
     loop {
-        tokio::time::sleep(RENEWAL).await;
+        tokio::time::sleep(super::certificates::RENEWAL).await;
         match changing(pki) {
             Ok(new) => drop(changed.send_replace(new)),
             Err(error) => tracing::error!(
